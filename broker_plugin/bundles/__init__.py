@@ -1,0 +1,24 @@
+"""Bundles: a model, and all that turns an alert into its tensors and its output into a record."""
+
+from broker_plugin.bundles.manifest import (
+    BundleError,
+    FeatureSpec,
+    Manifest,
+    ModelSpec,
+    NoveltySpec,
+    StampSpec,
+)
+from broker_plugin.bundles.store import Bundle, find_bundles, load, verify
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "FeatureSpec",
+    "Manifest",
+    "ModelSpec",
+    "NoveltySpec",
+    "StampSpec",
+    "find_bundles",
+    "load",
+    "verify",
+]

@@ -1,0 +1,237 @@
+"""Cutouts: the FITS images inside a packet, as float32 arrays.
+
+The fast road checks the cards that decide what the pixels are and takes them with `numpy.frombuffer`;
+whatever it does not know goes to astropy.  Both give the same bits.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from broker_plugin.alert import Alert, AlertError, Reason
+from broker_plugin.packets import rubin, ztf
+from broker_plugin.packets.gunzip import GZIP_MAGIC, gunzip
+from broker_plugin.packets.limits import MAX_CUTOUT_BYTES, MAX_CUTOUT_PIXELS, TooLargeError
+
+_BLOCK = 2880  # FITS 4.0 standard, section 3.1
+_CARD = 80
+_JPEG_MAGIC = b"\xff\xd8\xff"
+_MAX_CARDS = 36 * 32
+_END = b"END     "
+_NEEDED = frozenset({b"BITPIX  ", b"NAXIS   ", b"NAXIS1  ", b"NAXIS2  ", b"CRPIX1  ", b"CRPIX2  "})
+# With one of these the pixels are not simply the stored numbers.
+_NOT_PLAIN = frozenset({b"BSCALE  ", b"BZERO   ", b"BLANK   ", b"GROUPS  "})
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One cutout.
+
+    Attributes
+    ----------
+    pixels
+        float32, (rows, columns), the first row is the lowest.  ZTF: DN; Rubin: nJy.
+    centre
+        Row and column of the source.
+    """
+
+    pixels: np.ndarray
+    centre: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Planes:
+    """All that a Rubin cutout holds.
+
+    Attributes
+    ----------
+    pixels, variance
+        float32, (rows, columns), nJy and nJy squared.
+    psf
+        float64, the PSF at the source, normalised to a sum of one.
+    north_deg
+        Angle from the stamp's column axis (up) to north, counter-clockwise, degrees; None without a WCS.
+    """
+
+    pixels: np.ndarray
+    variance: np.ndarray | None
+    psf: np.ndarray | None
+    north_deg: float | None
+
+
+def read_stamp(alert: Alert, name: str) -> Image:
+    """One stamp of an alert, with the source's pixel.
+
+    Parameters
+    ----------
+    name
+        ``science``, ``template`` or ``difference``.
+
+    Raises
+    ------
+    AlertError
+        ``missing_cutout``, ``corrupt_cutout``, ``too_large``, ``unsupported_cutout``; the detail names the field.
+    """
+    survey = ztf if alert.identity.survey == ztf.NAME else rubin
+    field = survey.cutout_field(name)
+    raw = alert.cutouts.get(name)
+    if raw is None:
+        raise AlertError(Reason.MISSING_CUTOUT, f"{field} is missing")
+    try:
+        image = decode_fits(raw)
+        if survey is ztf:
+            pixels = ztf.place(image.pixels, alert.values)
+            return image if pixels is image.pixels else Image(pixels, _middle(pixels.shape))
+        return image
+    except AlertError as problem:
+        raise AlertError(problem.reason, f"{field}: {problem.detail}") from problem
+
+
+def decode_fits(raw: bytes) -> Image:
+    """The first image of a FITS file, gzipped or not.
+
+    Raises
+    ------
+    AlertError
+        ``corrupt_cutout``, ``too_large``, ``unsupported_cutout``.
+    """
+    try:
+        data = gunzip(raw, MAX_CUTOUT_BYTES) if raw[:2] == GZIP_MAGIC else raw
+        image = _decode_plain(data)
+        return _decode_with_astropy(data) if image is None else image
+    except AlertError:
+        raise
+    except TooLargeError as problem:
+        raise AlertError(Reason.TOO_LARGE, str(problem)) from problem
+    except Exception as problem:
+        raise AlertError(Reason.CORRUPT_CUTOUT, f"not a readable FITS image: {problem}") from problem
+
+
+def decode_planes(raw: bytes) -> Planes:
+    """Image, variance, PSF and orientation of a Rubin cutout.  Raises as `decode_fits`."""
+    from astropy.io import fits
+
+    pixels = decode_fits(raw).pixels  # the bounds are checked on the way
+    try:
+        data = gunzip(raw, MAX_CUTOUT_BYTES) if raw[:2] == GZIP_MAGIC else raw
+        with _quietly_open(data) as hdus:
+            header = hdus[0].header
+            planes = {
+                hdu.name: hdu.data.astype(hdu.data.dtype.newbyteorder("="))
+                for hdu in hdus
+                if isinstance(hdu, fits.ImageHDU) and hdu.name in ("UNCERT", "PSFIMAGE") and _within_bounds(hdu.shape)
+            }
+        return Planes(pixels, planes.get("UNCERT"), planes.get("PSFIMAGE"), _north_deg(header))
+    except Exception as problem:
+        raise AlertError(Reason.CORRUPT_CUTOUT, f"not a readable FITS file: {problem}") from problem
+
+
+def _decode_plain(data: bytes) -> Image | None:
+    """The image, where it is a plain two-dimensional float32 primary image; None where it is something else."""
+    if data[:9] != b"SIMPLE  =":
+        if data[: len(_JPEG_MAGIC)] == _JPEG_MAGIC:
+            raise AlertError(Reason.UNSUPPORTED_CUTOUT, "a JPEG picture, not a FITS image")
+        raise ValueError("it does not begin as FITS does")
+    found: dict[bytes, bytes] = {}
+    for start in range(_CARD, min(len(data), _MAX_CARDS * _CARD), _CARD):
+        key = data[start : start + 8]
+        if key in _NEEDED:
+            found[key] = data[start + 8 : start + _CARD]
+        elif key == _END:
+            break
+        elif key in _NOT_PLAIN:
+            return None
+    else:
+        raise ValueError("its header has no end")
+    if _card_text(found, b"BITPIX  ") != b"-32" or _card_text(found, b"NAXIS   ") != b"2":
+        return None
+    columns, rows = int(_card_text(found, b"NAXIS1  ")), int(_card_text(found, b"NAXIS2  "))
+    _within_bounds((rows, columns))
+    offset = (start // _BLOCK + 1) * _BLOCK
+    if len(data) < offset + 4 * rows * columns:
+        raise ValueError(f"{len(data)} bytes are too few for {columns} x {rows} pixels")
+    stored = np.frombuffer(data, dtype=">f4", count=rows * columns, offset=offset)
+    return Image(stored.astype(np.float32).reshape(rows, columns), _centre(found, (rows, columns)))
+
+
+def _card_text(cards: dict[bytes, bytes], key: bytes) -> bytes:
+    """The value of a card, free or fixed format, without its comment."""
+    card = cards.get(key, b"")
+    if card[:1] != b"=":
+        raise ValueError(f"header lacks {key.decode().strip()}")
+    return card[1:].split(b"/", 1)[0].strip()
+
+
+def _centre(cards: dict[bytes, bytes], shape: tuple[int, int]) -> tuple[int, int]:
+    """The source's row and column: where the WCS has its reference point, else the middle."""
+    if b"CRPIX1  " not in cards or b"CRPIX2  " not in cards:
+        return _middle(shape)
+    return _reference_pixel(float(_card_text(cards, b"CRPIX1  ")), float(_card_text(cards, b"CRPIX2  ")), shape)
+
+
+def _reference_pixel(crpix1: float, crpix2: float, shape: tuple[int, int]) -> tuple[int, int]:
+    """Nearest pixel of a 1-based FITS position, or the middle where it lies outside the image."""
+    if 0.5 < crpix1 <= shape[1] + 0.5 and 0.5 < crpix2 <= shape[0] + 0.5:
+        return math.ceil(crpix2 - 1.5), math.ceil(crpix1 - 1.5)
+    return _middle(shape)
+
+
+def _middle(shape: tuple[int, ...]) -> tuple[int, int]:
+    return shape[0] // 2, shape[1] // 2
+
+
+def _within_bounds(shape: tuple[int, ...]) -> bool:
+    if not all(0 < n <= MAX_CUTOUT_PIXELS for n in shape):
+        raise TooLargeError(f"an image of {' x '.join(map(str, shape))} pixels")
+    return True
+
+
+def _decode_with_astropy(data: bytes) -> Image:
+    with _quietly_open(data) as hdus:
+        for hdu in hdus:
+            if not hdu.is_image or not hdu.shape:
+                continue
+            _within_bounds(hdu.shape)
+            if len(hdu.shape) != 2:
+                raise ValueError(f"its image has {len(hdu.shape)} dimensions")
+            pixels = np.array(hdu.data, dtype=np.float32)
+            crpix = hdu.header.get("CRPIX1"), hdu.header.get("CRPIX2")
+            if all(isinstance(x, (int, float)) for x in crpix):
+                return Image(pixels, _reference_pixel(*crpix, pixels.shape))
+            return Image(pixels, _middle(pixels.shape))
+    raise ValueError("it holds no image")
+
+
+@contextmanager
+def _quietly_open(data: bytes) -> Iterator[Any]:
+    """`astropy.io.fits.open` of bytes, without its warnings on cards that are not to the letter of the standard."""
+    from astropy.io import fits
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with fits.open(io.BytesIO(data), memmap=False, ignore_missing_simple=True) as hdus:
+            yield hdus
+
+
+def _north_deg(header: Any) -> float | None:
+    """Direction of north on the stamp, from the matrix that takes pixels to (east, north)."""
+    try:
+        (a, b), (c, d) = (
+            (header[f"PC{i}_1"] * header.get(f"CDELT{i}", 1.0), header[f"PC{i}_2"] * header.get(f"CDELT{i}", 1.0))
+            for i in (1, 2)
+        )
+    except KeyError:
+        return None
+    determinant = a * d - b * c
+    if determinant == 0.0:
+        return None
+    x, y = -b / determinant, a / determinant  # the pixel vector that goes to (0, 1)
+    return math.degrees(math.atan2(-x, y))

@@ -1,0 +1,27 @@
+"""Bounds on untrusted input.  Each is several times what the surveys send, and is checked before memory is given."""
+
+
+class TooLargeError(ValueError):
+    """Input that goes over one of the bounds below."""
+
+
+MAX_PACKET_BYTES = 32 << 20
+"""One alert on the wire, after gunzip.  The largest real ones seen: 0.5 MB."""
+
+MAX_FILE_BYTES = 2 << 30
+"""One file or archive member after gunzip; a night of ZTF is a tar of small members."""
+
+MAX_BLOCK_BYTES = 256 << 20
+"""One block of an object container, after its codec."""
+
+MAX_HEADER_BYTES = 4 << 20
+"""The header of an object container, which is the writer schema.  Real ones: 15-60 kB."""
+
+MAX_CUTOUT_BYTES = 8 << 20
+"""One cutout after gunzip.  A Rubin cutout of 93x93 with variance and PSF: 190 kB."""
+
+MAX_CUTOUT_PIXELS = 1024
+"""Pixels on a side of a cutout's image or PSF.  Real ones: up to 93."""
+
+MAX_SCHEMA_DEPTH = 16
+"""Nesting of records in a writer schema.  Real ones: 4."""

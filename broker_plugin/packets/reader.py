@@ -1,0 +1,206 @@
+"""One packet in, one `Alert` or `Rejected` out; nothing raises."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from broker_plugin.alert import Alert, AlertError, Identity, Reason, Rejected
+from broker_plugin.packets import rubin, ztf
+from broker_plugin.packets.container import MAGIC, ContainerDecoder
+from broker_plugin.packets.fields import Fields
+from broker_plugin.packets.gunzip import GZIP_MAGIC, gunzip
+from broker_plugin.packets.limits import MAX_PACKET_BYTES, TooLargeError
+from broker_plugin.packets.schemas import PacketSchema, make_schema
+from broker_plugin.packets.wire import MAGIC_BYTE, SchemaRegistry, WireDecoder, named_schema
+
+Packet = bytes | bytearray | memoryview | Mapping[str, Any] | Alert | Rejected
+"""An alert as a broker has it."""
+
+_SURVEYS = (ztf, rubin)
+
+
+class PacketReader:
+    """Reads packets of every known survey and container.
+
+    Parameters
+    ----------
+    fields
+        Fields of the detection to read, of any survey; None reads all of them.  What is not named is
+        skipped in the packet without being built.
+    history
+        Whether to read the earlier detections that come with the alert.
+    registry
+        Where to ask for the schema of an id that lsst-alert-packet lacks.
+    datum_schema
+        Schema of packets that come as a bare Avro record with no header: an ``.avsc`` file or a name
+        such as ``lsst.v10_0``.
+
+    Raises
+    ------
+    ValueError
+        ``datum_schema`` names no schema.
+    """
+
+    def __init__(
+        self,
+        fields: Iterable[str] | None = None,
+        *,
+        history: bool = True,
+        registry: SchemaRegistry | None = None,
+        datum_schema: str | None = None,
+    ) -> None:
+        names = None if fields is None else frozenset(fields)
+        wanted: dict[str, Any] = {}
+        for survey in _SURVEYS:
+            wanted |= survey.wanted(names, history)
+        wanted |= {field: {"stampData": True} for field in wanted if field.startswith("cutout")}
+        self.wanted_columns = frozenset(wanted)
+        self._containers = ContainerDecoder(wanted)
+        self._wire = WireDecoder(wanted, registry)
+        self._datum_schema = None if datum_schema is None else make_schema(named_schema(datum_schema), wanted)
+
+    def read(self, packet: Packet, source: str | None = None) -> Alert | Rejected:
+        """Read one packet that holds one alert.
+
+        Parameters
+        ----------
+        packet
+            Bytes off the wire (Avro container, Confluent wire format, either gzipped), a decoded dict, or
+            what an earlier call returned.
+        source
+            Where it came from, for the record.
+        """
+        if isinstance(packet, (Alert, Rejected)):
+            return packet
+        try:
+            if isinstance(packet, Mapping):
+                return self._alert(packet, "", source)
+            data = self._plain_bytes(packet)
+            if data[: len(MAGIC)] == MAGIC:
+                return self._alert(*self._only_record(data), source)
+            schema, record = self._message(data)
+            return self._alert(record, schema.name, source)
+        except AlertError as problem:
+            return _rejected(packet, source, problem)
+        except Exception as problem:  # noqa: BLE001 - the last line: a packet may never raise out of the stage
+            text = f"{type(problem).__name__}: {problem}"
+            return _rejected(packet, source, AlertError(Reason.UNREADABLE, text))
+
+    def read_all(self, data: bytes | memoryview, source: str) -> Iterator[Alert | Rejected]:
+        """Read a file's content: a container of any number of alerts, or one packet.
+
+        A container that breaks off gives one `Rejected` for all that can't be read behind the break.
+        """
+        if data[: len(MAGIC)] != MAGIC:
+            yield self.read(data, source)
+            return
+        count = 0
+        pending: Alert | Rejected | None = None  # held back until it is known whether it is the only one
+        try:
+            schema, records = self._containers.open(data)
+            for record in records:
+                if pending is not None:
+                    yield pending
+                pending = self._read_record(record, schema.name, source if count == 0 else f"{source}#{count}")
+                count += 1
+        except AlertError as problem:
+            if pending is not None:
+                yield pending
+            where = source if count == 0 else f"{source}#{count}"
+            yield _rejected(f"{where} {len(data)}".encode(), where, problem)
+            return
+        if pending is not None:
+            yield pending
+        else:
+            yield _rejected(bytes(data), source, AlertError(Reason.EMPTY_PACKET, "a container without a record"))
+
+    def _read_record(self, record: Mapping[str, Any], schema_name: str, source: str) -> Alert | Rejected:
+        try:
+            return self._alert(record, schema_name, source)
+        except AlertError as problem:
+            return _rejected(record, source, problem)
+
+    def _plain_bytes(self, packet: object) -> bytes:
+        if not isinstance(packet, (bytes, bytearray, memoryview)):
+            raise AlertError(Reason.UNREADABLE, f"a {type(packet).__name__} is neither bytes, a dict nor an Alert")
+        data = bytes(packet)
+        if not data:
+            raise AlertError(Reason.EMPTY_PACKET, "a packet of no bytes")
+        try:
+            if data[:2] == GZIP_MAGIC:
+                data = gunzip(data, MAX_PACKET_BYTES)
+            if len(data) > MAX_PACKET_BYTES:
+                raise TooLargeError(f"{len(data)} bytes are more than {MAX_PACKET_BYTES}")
+        except TooLargeError as problem:
+            raise AlertError(Reason.TOO_LARGE, f"packet: {problem}") from problem
+        except ValueError as problem:
+            raise AlertError(Reason.UNREADABLE, f"gzipped packet: {problem}") from problem
+        return data
+
+    def _only_record(self, data: bytes) -> tuple[dict[str, Any], str]:
+        schema, records = self._containers.open(data)
+        record = next(records, None)
+        if record is None:
+            raise AlertError(Reason.EMPTY_PACKET, "a container without a record")
+        if next(records, None) is not None:
+            raise AlertError(Reason.MULTIPLE_ALERTS, "a container of several alerts: read it as a file")
+        return record, schema.name
+
+    def _message(self, data: bytes) -> tuple[PacketSchema, dict[str, Any]]:
+        if self._datum_schema is not None:
+            return self._datum_schema, self._datum_schema.decode(data)
+        if data[0] == MAGIC_BYTE:
+            return self._wire.decode(data)
+        raise AlertError(
+            Reason.UNREADABLE, f"neither an Avro container nor the wire format: begins with {data[:8].hex(' ')}"
+        )
+
+    def _alert(self, record: Mapping[str, Any], schema_name: str, source: str | None) -> Alert | Rejected:
+        for survey in _SURVEYS:
+            if survey.claims(schema_name, record):
+                identity, problem = survey.identify(record, schema_name, source)
+                try:
+                    if survey is rubin:
+                        rubin.check_version(schema_name, record)
+                    if problem is not None:
+                        raise problem
+                    return survey.read(record, identity)
+                except AlertError as error:
+                    digest = None if identity.alert_id is not None else _digest(record)
+                    return Rejected(identity, error.reason, error.detail, digest)
+        return _of_other_survey(record, schema_name, source)
+
+
+def _of_other_survey(record: Mapping[str, Any], schema_name: str, source: str | None) -> Rejected:
+    fields = Fields(record)
+    identity = Identity(
+        alert_id=fields.optional_id("candid"),
+        object_id=fields.optional_text("objectId"),
+        input_schema=schema_name or None,
+        source=source,
+    )
+    what = f"schema {schema_name}" if schema_name else "a dict"
+    return Rejected(identity, Reason.UNSUPPORTED_SURVEY, f"{what} is neither ZTF's nor Rubin's", _digest(record))
+
+
+@lru_cache(1)
+def _identity_reader() -> PacketReader:
+    return PacketReader(fields=(), history=False)
+
+
+def identify(packet: Packet) -> tuple[Identity, str | None]:
+    """Who a packet is, as far as it can be told, and its SHA-256 where it has no readable id.  Never raises."""
+    result = _identity_reader().read(packet)
+    return result.identity, result.digest if isinstance(result, Rejected) else None
+
+
+def _rejected(packet: object, source: str | None, problem: AlertError) -> Rejected:
+    return Rejected(Identity(source=source), problem.reason, problem.detail, _digest(packet))
+
+
+def _digest(packet: object) -> str:
+    content = bytes(packet) if isinstance(packet, (bytes, bytearray, memoryview)) else repr(packet).encode()
+    return hashlib.sha256(content).hexdigest()

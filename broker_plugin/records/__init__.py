@@ -1,0 +1,1 @@
+"""Classification records: their type and schema, how they are made, written, read and checked."""

@@ -1,0 +1,166 @@
+"""Metadata as the bundle wants it: a matrix of features, and what had to be imputed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from broker_plugin.alert import Alert, AlertError, Reason
+from broker_plugin.bundles import FeatureSpec
+from broker_plugin.tensors.coordinates import ecliptic, galactic
+
+Column = NDArray[np.float64]
+_PLAIN_TYPES = frozenset({float, int, bool, type(None)})
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureMatrix:
+    """The features of a batch.
+
+    Attributes
+    ----------
+    values
+        float32, (alerts, features), as the model takes them; zero in the rows that have a problem.
+    imputed
+        For each alert, the names of the features that were not in its packet.
+    problems
+        Row number to what is wrong with that alert.
+    """
+
+    values: NDArray[np.float32]
+    imputed: list[tuple[str, ...]]
+    problems: dict[int, AlertError]
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """A quantity computed from fields: the fields, and the function of their columns (NaN where missing)."""
+
+    fields: tuple[str, ...]
+    compute: Callable[..., Column]
+
+
+DERIVED: dict[str, Derived] = {
+    # Degrees; `coordinates` has the frames.
+    "galactic_longitude_deg": Derived(("ra", "dec"), lambda ra, dec: galactic(ra, dec)[0]),
+    "galactic_latitude_deg": Derived(("ra", "dec"), lambda ra, dec: galactic(ra, dec)[1]),
+    "ecliptic_longitude_deg": Derived(("ra", "dec"), lambda ra, dec: ecliptic(ra, dec)[0]),
+    "ecliptic_latitude_deg": Derived(("ra", "dec"), lambda ra, dec: ecliptic(ra, dec)[1]),
+    # Colours of the nearest Pan-STARRS source, AB magnitudes.
+    "ps1_g_r": Derived(("sgmag1", "srmag1"), np.subtract),
+    "ps1_r_i": Derived(("srmag1", "simag1"), np.subtract),
+    "ps1_i_z": Derived(("simag1", "szmag1"), np.subtract),
+    # Second moments of the source over those of the PSF: 1 for a point source.
+    "size_over_psf": Derived(
+        ("ixx", "iyy", "ixxPSF", "iyyPSF"), lambda xx, yy, psf_xx, psf_yy: _ratio(xx + yy, psf_xx + psf_yy)
+    ),
+    # Brightness of the difference against what was there before: large for what was not there.
+    "difference_over_template": Derived(
+        ("psfFlux", "templateFlux"), lambda difference, template: _ratio(np.abs(difference), np.abs(template))
+    ),
+}
+NON_DETECTIONS = "non_detections"
+"""Source of the number of upper limits in the packet's history."""
+
+
+def needed_fields(features: Iterable[FeatureSpec]) -> frozenset[str]:
+    """The survey's fields that these features are made of."""
+    fields: set[str] = set()
+    for feature in features:
+        fields.update(DERIVED[feature.source].fields if feature.source in DERIVED else (feature.source,))
+    return frozenset(fields)
+
+
+def needs_history(features: Iterable[FeatureSpec]) -> bool:
+    """Whether any of the features looks at earlier detections."""
+    return any(feature.source == NON_DETECTIONS for feature in features)
+
+
+def feature_matrix(alerts: Sequence[Alert], features: Sequence[FeatureSpec]) -> FeatureMatrix:
+    """The features of alerts of one survey.
+
+    A value that is of the wrong type, infinite, or too large for float32 is a problem of its alert
+    (``invalid_field``); one that is missing is imputed as the bundle says.
+    """
+    problems: dict[int, AlertError] = {}
+    columns: dict[str, Column] = {}
+    values = np.zeros((len(alerts), len(features)), dtype=np.float32)
+    missing = np.zeros((len(alerts), len(features)), dtype=bool)
+    for index, feature in enumerate(features):
+        raw = _source_column(alerts, feature, columns, problems)
+        missing[:, index] = np.isnan(raw)
+        with np.errstate(over="ignore"):
+            values[:, index] = _standardised(np.where(missing[:, index], feature.fill, raw), feature)
+        for row in np.flatnonzero(~np.isfinite(values[:, index])):
+            detail = f"{feature.source} is {raw[row]:g}: out of range"
+            problems.setdefault(int(row), AlertError(Reason.INVALID_FIELD, detail))
+    values[list(problems)] = 0.0
+    imputed = [()] * len(alerts)  # type: list[tuple[str, ...]]
+    for row in np.flatnonzero(missing.any(axis=1)):
+        imputed[row] = tuple(features[i].name for i in np.flatnonzero(missing[row]))
+    return FeatureMatrix(values, imputed, problems)
+
+
+def _source_column(
+    alerts: Sequence[Alert], feature: FeatureSpec, columns: dict[str, Column], problems: dict[int, AlertError]
+) -> Column:
+    """The feature's source for each alert, NaN where missing; columns read before are in ``columns``."""
+    derived = DERIVED.get(feature.source)
+    if derived is not None:
+        return derived.compute(*(_field_column(alerts, name, columns, problems) for name in derived.fields))
+    column = _field_column(alerts, feature.source, columns, problems)
+    if (feature.true_value, feature.false_value) == (1.0, 0.0):
+        return column
+    return np.where(np.isnan(column), column, np.where(column != 0.0, feature.true_value, feature.false_value))
+
+
+def _field_column(
+    alerts: Sequence[Alert], name: str, columns: dict[str, Column], problems: dict[int, AlertError]
+) -> Column:
+    column = columns.get(name)
+    if column is None:
+        if name == NON_DETECTIONS:
+            raw = [alert.non_detections for alert in alerts]
+        else:
+            raw = [alert.values.get(name) for alert in alerts]
+        column = columns[name] = _as_column(raw, name, problems)
+    return column
+
+
+def _as_column(raw: list[object], name: str, problems: dict[int, AlertError]) -> Column:
+    """Values as float64, None as NaN.  numpy would read the string "1.5" as a number, so types are looked at first."""
+    if _PLAIN_TYPES.issuperset(map(type, raw)):
+        try:
+            return np.array(raw, dtype=np.float64)
+        except OverflowError:  # an integer beyond float64; found below
+            pass
+    column = np.full(len(raw), np.nan)
+    for row, value in enumerate(raw):
+        try:
+            if type(value) not in _PLAIN_TYPES:
+                raise TypeError
+            column[row] = np.nan if value is None else value
+        except (TypeError, OverflowError):
+            problems.setdefault(row, AlertError(Reason.INVALID_FIELD, f"{name} is not a number: {value!r:.60}"))
+    return column
+
+
+def _standardised(column: Column, feature: FeatureSpec) -> Column:
+    low, high = feature.clip
+    # An infinite value is no measurement: it must not turn into the clip's bound.
+    clipped = np.where(np.isinf(column), column, np.clip(column, low, high)) if (low, high) != (None, None) else column
+    if feature.transform == "log10":
+        clipped = np.log10(np.where(clipped == -np.inf, np.nan, clipped))
+    elif feature.transform == "asinh":
+        clipped = np.arcsinh(clipped / feature.scale)
+    return (clipped - feature.mean) / feature.std
+
+
+def _ratio(over: Column, under: Column) -> Column:
+    """``over / under``, NaN where that has no value."""
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio = over / under
+    return np.where(np.isfinite(ratio), ratio, np.nan)

@@ -1,0 +1,1 @@
+"""Training: from packets and labels to a bundle.  Needs the extra ``train`` (Keras)."""

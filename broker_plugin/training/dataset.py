@@ -1,0 +1,175 @@
+"""Labelled alerts: packets joined with a table of labels."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from broker_plugin.alert import Alert
+from broker_plugin.bundles import FeatureSpec, Manifest
+from broker_plugin.packets import PacketFiles, PacketReader
+from broker_plugin.tensors import make_batch, needed_fields, needs_history
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What is known of one alert.
+
+    Attributes
+    ----------
+    object_id
+        Alerts of one object must stand on the same side of every split.
+    split
+        ``train``, ``test``, or empty where the table makes none.
+    trust
+        1 strong (spectrum, known solar-system object), 2 catalogue, 3 weak (another classifier's word).
+    doctored_metadata
+        The packet's metadata were changed by somebody; its stamps can be learned from, its numbers can't.
+    """
+
+    class_name: str
+    object_id: str
+    split: str = ""
+    trust: int = 1
+    doctored_metadata: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Labelled alerts of one survey."""
+
+    alerts: list[Alert]
+    labels: list[Label]
+
+    def where(self, keep: Iterable[bool]) -> Examples:
+        """Those for which ``keep`` is true."""
+        chosen = [i for i, wanted in enumerate(keep) if wanted]
+        return Examples([self.alerts[i] for i in chosen], [self.labels[i] for i in chosen])
+
+    def digest(self) -> str:
+        """SHA-256 over ids and labels, in order of ids: tells one training set from another."""
+        lines = sorted(
+            f"{a.identity.survey} {a.identity.alert_id} {label.class_name} {label.trust}"
+            for a, label in zip(self.alerts, self.labels, strict=True)
+        )
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Arrays:
+    """Examples as arrays: stamps (n, size, size, c), features (n, f), truth (n,) class numbers, weight (n,)."""
+
+    stamps: np.ndarray
+    features: np.ndarray
+    truth: np.ndarray
+    weight: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+
+def read_labels(path: Path) -> dict[int, Label]:
+    """A table of labels by alert id.
+
+    Columns ``candid`` (or ``alert_id``) and ``label`` are needed; ``object_id``, ``split``, ``label_trust``
+    and ``doctored_metadata`` are used where present.  Rows without a label are passed over.
+
+    Raises
+    ------
+    ValueError
+        A needed column is missing, or a row can't be read; the message names the row.
+    """
+    labels: dict[int, Label] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        table = csv.DictReader(file)
+        columns = table.fieldnames or ()
+        id_column = next((name for name in ("candid", "alert_id") if name in columns), None)
+        if id_column is None or "label" not in columns:
+            raise ValueError(f"{path}: needs the columns candid (or alert_id) and label; it has {', '.join(columns)}")
+        for number, row in enumerate(table, start=2):
+            if not row["label"]:
+                continue
+            try:
+                labels[int(row[id_column])] = Label(
+                    class_name=row["label"],
+                    object_id=row.get("object_id") or row[id_column],
+                    split=row.get("split") or "",
+                    trust=int(row.get("label_trust") or 1),
+                    doctored_metadata=(row.get("doctored_metadata") or "").lower() == "true",
+                )
+            except ValueError as problem:
+                raise ValueError(f"{path}, line {number}: {problem}") from problem
+    return labels
+
+
+def load_examples(
+    paths: Sequence[Path], labels: Mapping[int, Label], survey: str, features: Sequence[FeatureSpec]
+) -> Examples:
+    """The labelled alerts among the packets of ``paths``; one that is met twice is taken once."""
+    reader = PacketReader(needed_fields(features), history=needs_history(features))
+    found: dict[int, Alert] = {}
+    for alert in PacketFiles(paths, reader):
+        alert_id = alert.identity.alert_id
+        if isinstance(alert, Alert) and alert.identity.survey == survey and alert_id in labels:
+            found.setdefault(alert_id, alert)
+    return Examples(list(found.values()), [labels[alert_id] for alert_id in found])
+
+
+def to_arrays(examples: Examples, manifest: Manifest, trust_weight: Mapping[int, float]) -> Arrays:
+    """The tensors that the stage would make of the examples, without those that it could not classify."""
+    alerts = [
+        replace(alert, values=_stamp_geometry(alert)) if label.doctored_metadata else alert
+        for alert, label in zip(examples.alerts, examples.labels, strict=True)
+    ]
+    batch = make_batch(alerts, manifest)
+    good = [row for row in range(len(alerts)) if row not in batch.problems]
+    index = {name: i for i, name in enumerate(manifest.classes)}
+    return Arrays(
+        stamps=batch.stamps[good],
+        features=batch.features[good],
+        truth=np.array([index[examples.labels[row].class_name] for row in good], dtype=np.int64),
+        weight=np.array([trust_weight.get(examples.labels[row].trust, 1.0) for row in good], dtype=np.float32),
+    )
+
+
+def split_by_object(labels: Sequence[Label], fraction: float, rng: np.random.Generator) -> list[bool]:
+    """Choose about ``fraction`` of the objects of each class; True for each label whose object is chosen."""
+    chosen: set[str] = set()
+    for class_name in sorted({label.class_name for label in labels}):
+        objects = sorted({label.object_id for label in labels if label.class_name == class_name})
+        count = max(1, round(fraction * len(objects)))
+        chosen.update(rng.choice(objects, size=min(count, len(objects)), replace=False))
+    return [label.object_id in chosen for label in labels]
+
+
+def standardised(
+    manifest_features: Sequence[FeatureSpec], median_fill: frozenset[str], alerts: Sequence[Alert], manifest: Manifest
+) -> tuple[FeatureSpec, ...]:
+    """The features with fill, mean and standard deviation as these alerts have them."""
+    raw = make_batch(alerts, manifest)
+    done = []
+    for i, feature in enumerate(manifest_features):
+        present = np.array([feature.name not in names for names in raw.imputed])
+        column = raw.features[:, i].astype(np.float64)
+        if feature.name in median_fill and present.any():
+            feature = replace(feature, fill=_untransformed(float(np.median(column[present])), feature))
+        known = column[present] if present.any() else column
+        std = float(known.std())
+        done.append(replace(feature, mean=float(known.mean()), std=std if std > 1e-6 else 1.0))
+    return tuple(done)
+
+
+def _untransformed(value: float, feature: FeatureSpec) -> float:
+    if feature.transform == "asinh":
+        return float(np.sinh(value) * feature.scale)
+    return 10.0**value if feature.transform == "log10" else value
+
+
+def _stamp_geometry(alert: Alert) -> dict[str, object]:
+    """What of an alert's values the placing of its stamps needs."""
+    return {name: alert.values.get(name) for name in ("xpos", "ypos")}
