@@ -92,6 +92,8 @@ class Stage:
         Who it is in the records that it writes on its own behalf: of packets that no classifier is for.
     surveys
         The surveys of its classifiers.
+    reader
+        Reads packets as far as its classifiers need them.
     """
 
     name = NAME
@@ -100,7 +102,7 @@ class Stage:
     def __init__(self, classifiers: Sequence[Classifier], reader: PacketReader) -> None:
         self.classifiers = tuple(classifiers)
         self.surveys = tuple(sorted({c.manifest.survey for c in classifiers}))
-        self._reader = reader
+        self.reader = reader
         self._producer = Producer(self.name, self.version)
 
     def on_alert(self, alert: Packet) -> list[ClassificationRecord]:
@@ -122,7 +124,7 @@ class Stage:
             the stage itself where none is for it.  No packet raises, whatever is in it.
         """
         produced_at = datetime.now(timezone.utc)
-        packets = [self._reader.read(alert) for alert in alerts]
+        packets = [self.reader.read(alert) for alert in alerts]
         records: list[list[ClassificationRecord]] = [[] for _ in packets]
         for classifier in self.classifiers:
             survey = classifier.manifest.survey

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from broker_plugin.alert import Alert, AlertError, Reason
+from broker_plugin.alert import Alert, AlertError, Identity, Reason
 from broker_plugin.bundles import FeatureSpec
 from broker_plugin.tensors.coordinates import ecliptic, galactic
 
@@ -164,3 +164,8 @@ def _ratio(over: Column, under: Column) -> Column:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = over / under
     return np.where(np.isfinite(ratio), ratio, np.nan)
+
+
+def missing_row(features: Sequence[FeatureSpec]) -> NDArray[np.float32]:
+    """The features of a packet that has none of them: every value imputed; float32, (features,)."""
+    return feature_matrix([Alert(Identity())], features).values[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,9 @@ from broker_plugin.alert import Alert
 from broker_plugin.bundles import FeatureSpec, Manifest
 from broker_plugin.packets import PacketFiles, PacketReader
 from broker_plugin.tensors import make_batch, needed_fields, needs_history
+
+TRUST_WEIGHT = {1: 1.0, 2: 1.0, 3: 0.5}
+"""What an example counts by the trust in its label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Label:
     split: str = ""
     trust: int = 1
     doctored_metadata: bool = False
+    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,25 @@ class Examples:
 
 @dataclass(frozen=True, slots=True)
 class Arrays:
-    """Examples as arrays: stamps (n, size, size, c), features (n, f), truth (n,) class numbers, weight (n,)."""
+    """Examples as arrays.
+
+    Attributes
+    ----------
+    stamps, features
+        float32, (n, size, size, channels) and (n, features).
+    truth
+        Class numbers, (n,).
+    weight
+        What each example counts in the loss, (n,).
+    simulated
+        Whether each one is, (n,).
+    """
 
     stamps: np.ndarray
     features: np.ndarray
     truth: np.ndarray
     weight: np.ndarray
+    simulated: np.ndarray
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -120,7 +137,21 @@ def load_examples(
     return Examples(list(found.values()), [labels[alert_id] for alert_id in found])
 
 
-def to_arrays(examples: Examples, manifest: Manifest, trust_weight: Mapping[int, float]) -> Arrays:
+def simulated_examples(survey: str, per_class: int, seed: int, features: Sequence[FeatureSpec]) -> Examples:
+    """Synthetic alerts, ``per_class`` of each class, read as real ones are."""
+    from broker_plugin.simulation import CLASSES, simulate_packets
+
+    reader = PacketReader(needed_fields(features), history=needs_history(features))
+    alerts, labels = [], []
+    for packet in simulate_packets(survey, per_class * len(CLASSES), seed):
+        alert = reader.read(packet.payload)
+        if isinstance(alert, Alert):
+            alerts.append(alert)
+            labels.append(Label(packet.class_name, object_id=str(packet.alert_id), simulated=True))
+    return Examples(alerts, labels)
+
+
+def to_arrays(examples: Examples, manifest: Manifest) -> Arrays:
     """The tensors that the stage would make of the examples, without those that it could not classify."""
     alerts = [
         replace(alert, values=_stamp_geometry(alert)) if label.doctored_metadata else alert
@@ -133,8 +164,15 @@ def to_arrays(examples: Examples, manifest: Manifest, trust_weight: Mapping[int,
         stamps=batch.stamps[good],
         features=batch.features[good],
         truth=np.array([index[examples.labels[row].class_name] for row in good], dtype=np.int64),
-        weight=np.array([trust_weight.get(examples.labels[row].trust, 1.0) for row in good], dtype=np.float32),
+        weight=np.array([TRUST_WEIGHT.get(examples.labels[row].trust, 1.0) for row in good], dtype=np.float32),
+        simulated=np.array([examples.labels[row].simulated for row in good], dtype=bool),
     )
+
+
+def joined(first: Arrays, second: Arrays) -> Arrays:
+    """The examples of both."""
+    pairs = ((getattr(first, f.name), getattr(second, f.name)) for f in fields(Arrays))
+    return Arrays(*(np.concatenate(pair) for pair in pairs))
 
 
 def split_by_object(labels: Sequence[Label], fraction: float, rng: np.random.Generator) -> list[bool]:
@@ -147,13 +185,11 @@ def split_by_object(labels: Sequence[Label], fraction: float, rng: np.random.Gen
     return [label.object_id in chosen for label in labels]
 
 
-def standardised(
-    manifest_features: Sequence[FeatureSpec], median_fill: frozenset[str], alerts: Sequence[Alert], manifest: Manifest
-) -> tuple[FeatureSpec, ...]:
-    """The features with fill, mean and standard deviation as these alerts have them."""
+def standardised(manifest: Manifest, median_fill: frozenset[str], alerts: Sequence[Alert]) -> tuple[FeatureSpec, ...]:
+    """The manifest's features with fill, mean and standard deviation as these alerts have them."""
     raw = make_batch(alerts, manifest)
     done = []
-    for i, feature in enumerate(manifest_features):
+    for i, feature in enumerate(manifest.features):
         present = np.array([feature.name not in names for names in raw.imputed])
         column = raw.features[:, i].astype(np.float64)
         if feature.name in median_fill and present.any():

@@ -103,7 +103,8 @@ def _save(
     in_bfloat16.set_weights(network.get_weights())
 
     module = tf.Module()
-    module.networks = [network, in_bfloat16]  # keeps their variables with the SavedModel
+    # Only the weights are kept with the SavedModel: a tracked Keras model would bring its optimizer along.
+    module.weights = [[variable.value for variable in model.variables] for model in (network, in_bfloat16)]
 
     def signature(model: keras.Model) -> Any:
         @tf.function(
@@ -128,8 +129,7 @@ def _save(
             _SIGNATURES["float32"]: signature(network),
             _SIGNATURES["bfloat16"]: signature(in_bfloat16),
         },
-        # Without the Keras objects' own state there is nothing in the file that asks for Keras.
-        options=tf.saved_model.SaveOptions(save_debug_info=False, experimental_custom_gradients=False),
+        options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
     )
 
 

@@ -89,6 +89,10 @@ def fit_stamp_network(
         Called after each check with the iteration and a line to show.
     """
     keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":  # else two runs with one seed differ by how threads took turns
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
     network = stamp_network(
         size=train.stamps.shape[1],
         channels=train.stamps.shape[3],
@@ -146,13 +150,24 @@ def predict(network: keras.Model, arrays: Arrays) -> dict[str, np.ndarray]:
 def _balanced_batches(
     data: Arrays, missing_features: np.ndarray, classes: int, options: FitOptions, rng: np.random.Generator
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """Endless batches in which each class that occurs is as likely as any other, randomly turned and mirrored."""
-    members = [np.flatnonzero(data.truth == c) for c in range(classes)]
-    occurring = [rows for rows in members if len(rows)]
+    """Endless batches of augmented examples.
+
+    Each class that occurs is as likely as any other; within a class, so are real and simulated alerts
+    where it has both.
+    """
+    members = [
+        [
+            rows
+            for origin in (False, True)
+            if len(rows := np.flatnonzero((data.truth == c) & (data.simulated == origin)))
+        ]
+        for c in range(classes)
+    ]
+    occurring = [origins for origins in members if origins]
     one_hot = np.eye(classes, dtype=np.float32)
     while True:
-        picks = rng.integers(len(occurring), size=options.batch_size)
-        rows = np.array([rng.choice(occurring[pick]) for pick in picks])
+        chosen = [occurring[i] for i in rng.integers(len(occurring), size=options.batch_size)]
+        rows = np.array([rng.choice(origins[rng.integers(len(origins))]) for origins in chosen])
         stamps = np.stack([_moved(data.stamps[row], options.max_shift, rng) for row in rows])
         stamps += options.noise * rng.standard_normal(stamps.shape, dtype=np.float32)
         features = data.features[rows].copy()
@@ -165,7 +180,7 @@ def _moved(stamp: np.ndarray, max_shift: int, rng: np.random.Generator) -> np.nd
     """The stamp mirrored or not, turned, and shifted by whole pixels with its edge repeated."""
     if rng.random() < 0.5:
         stamp = stamp[:, ::-1]
-    stamp = np.rot90(stamp, rng.integers(4))  # the trunk is blind to this, but not to a shift that comes with it
+    stamp = np.rot90(stamp, int(rng.integers(4)))  # the trunk is blind to this, but not to a shift that comes with it
     size = stamp.shape[0]
     row, column = rng.integers(0, 2 * max_shift + 1, size=2)
     padded = np.pad(stamp, ((max_shift, max_shift), (max_shift, max_shift), (0, 0)), mode="edge")
