@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= ../shared/alerts
 
-.PHONY: install demo test test-slow lint types clean
+.PHONY: install demo test test-slow lint types weights clean
 
 install: $(VENV)/.installed
 
@@ -33,6 +33,13 @@ lint: install
 
 types: install
 	$(BIN)/mypy
+
+# The commands that made what is in weights/: the same data give the same files, to the bit, on the same processor.
+weights: install
+	$(BIN)/broker-plugin train stamp $(DATA)/ztf --labels $(DATA)/labels.csv --survey ztf --seed 1 \
+		--iterations 1500 -o weights/stamp-ztf/0.1.0
+	$(BIN)/broker-plugin train stamp $(DATA)/rubin --labels $(DATA)/labels.csv --survey rubin --seed 1 \
+		--iterations 1500 --simulated 400 -o weights/stamp-rubin/0.1.0
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info

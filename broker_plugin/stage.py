@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-import numpy as np
-
 from broker_plugin._version import __version__
-from broker_plugin.alert import Alert, Reason, Rejected
+from broker_plugin.alert import Alert, AlertError, Reason, Rejected
 from broker_plugin.bundles import find_bundles, load
 from broker_plugin.models import Model, Runtime
 from broker_plugin.packets import PacketReader, SchemaRegistry
@@ -51,20 +49,9 @@ class Classifier:
         outputs = self._model.predict(batch.stamps, batch.features)
         records = []
         for row, alert in enumerate(alerts):
-            problem = batch.problems.get(row)
-            if problem is not None:
-                record = unclassified(
-                    alert.identity, self._producer, problem.reason, problem.detail, produced_at=produced_at
-                )
-            elif np.isnan(outputs.probabilities[row, 0]):
-                record = unclassified(
-                    alert.identity,
-                    self._producer,
-                    Reason.NON_FINITE_OUTPUT,
-                    "the model gave no finite probabilities",
-                    produced_at=produced_at,
-                )
-            else:
+            try:
+                if row in batch.problems:
+                    raise batch.problems[row]
                 record = classified(
                     alert.identity,
                     self._producer,
@@ -74,6 +61,10 @@ class Classifier:
                     stamps_used=len(self.manifest.stamps.channels),
                     imputed_features=batch.imputed[row],
                     produced_at=produced_at,
+                )
+            except AlertError as problem:
+                record = unclassified(
+                    alert.identity, self._producer, problem.reason, problem.detail, produced_at=produced_at
                 )
             records.append(record)
         return records

@@ -10,12 +10,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from broker_plugin.alert import STAMP_NAMES
+
 MANIFEST_NAME = "bundle.json"
 MANIFEST_FORMAT = 1
 STAMP_STEPS = ("crop", "scale_min_max", "nan_to_zero")
 TRANSFORMS = ("identity", "log10", "asinh")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-_VERSION = re.compile(r"\d+\.\d+\.\d+([-+][0-9A-Za-z.-]+)?")
+# Semantic Versioning 2.0.0, section 2, 9 and 10.
+_NUMBER = "(0|[1-9][0-9]*)"
+_PRE = "([0-9]*[A-Za-z-][0-9A-Za-z-]*|0|[1-9][0-9]*)"
+_VERSION = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(-{_PRE}(\.{_PRE})*)?(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?")
 
 
 class BundleError(Exception):
@@ -44,8 +49,10 @@ class StampSpec:
     steps: tuple[str, ...] = STAMP_STEPS
 
     def __post_init__(self) -> None:
-        if self.size < 1 or not self.channels:
-            raise BundleError(f"stamps: size {self.size} and channels {self.channels} must not be empty")
+        if type(self.size) is not int or self.size < 1:
+            raise BundleError(f"stamps: size {self.size!r} must be a whole number above zero")
+        if not self.channels or not set(self.channels) <= set(STAMP_NAMES):
+            raise BundleError(f"stamps: channels {self.channels} must be of {STAMP_NAMES}")
         if sorted(self.steps) != sorted(STAMP_STEPS):
             raise BundleError(f"stamps: steps {self.steps} must be {STAMP_STEPS} in some order")
 
@@ -84,9 +91,13 @@ class FeatureSpec:
     false_value: float = 0.0
 
     def __post_init__(self) -> None:
+        _require_text(f"feature {self.name}", self.name, self.source)
         numbers = (self.scale, self.mean, self.std, self.fill, self.true_value, self.false_value)
         if not all(math.isfinite(x) for x in numbers) or self.std <= 0 or self.scale <= 0:
             raise BundleError(f"feature {self.name}: numbers must be finite, std and scale above zero")
+        low, high = self.clip if len(self.clip) == 2 else (math.nan, math.nan)
+        if not (-math.inf if low is None else low) <= (math.inf if high is None else high):
+            raise BundleError(f"feature {self.name}: clip {self.clip} must be a lower and a higher bound, or null")
         if self.transform not in TRANSFORMS:
             raise BundleError(f"feature {self.name}: transform {self.transform!r} is not of {TRANSFORMS}")
         if self.transform == "log10" and not (self.clip[0] is not None and self.clip[0] > 0 and self.fill > 0):
@@ -132,7 +143,7 @@ class NoveltySpec:
 
     def __post_init__(self) -> None:
         rising = all(a <= b for a, b in zip(self.quantiles, self.quantiles[1:], strict=False))
-        if len(self.quantiles) < 2 or not rising:
+        if len(self.quantiles) < 2 or not rising or not all(map(math.isfinite, self.quantiles)):
             raise BundleError("novelty: quantiles must be two or more rising numbers")
 
 
@@ -179,6 +190,8 @@ class Manifest:
             raise BundleError(f"{self.name}: version {self.version!r} is not a semantic version")
         if self.kind != "stamp":
             raise BundleError(f"{self.name}: kind {self.kind!r} is not known to this version")
+        _require_text(self.name, self.survey, self.taxonomy, self.taxonomy_version, self.preprocessing_version)
+        _require_text(f"{self.name}: classes", *self.classes)
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise BundleError(f"{self.name}: classes must be two or more different names")
         names = [f.name for f in self.features]
@@ -211,14 +224,14 @@ class Manifest:
             raw = json.loads(text)
             if raw.pop("format", None) != MANIFEST_FORMAT:
                 raise BundleError(f"format of the manifest is not {MANIFEST_FORMAT}")
-            raw["classes"] = tuple(raw["classes"])
+            raw = _tuples(raw, "classes")
             raw["stamps"] = StampSpec(**_tuples(raw["stamps"], "channels", "steps"))
             raw["features"] = tuple(FeatureSpec(**_tuples(f, "clip")) for f in raw["features"])
             raw["model"] = ModelSpec(**raw["model"])
             if raw.get("novelty") is not None:
                 raw["novelty"] = NoveltySpec(**_tuples(raw["novelty"], "quantiles"))
             return cls(**raw)
-        except (KeyError, TypeError, ValueError, AttributeError) as problem:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as problem:
             raise BundleError(f"not a bundle manifest: {type(problem).__name__}: {problem}") from problem
 
     @classmethod
@@ -226,7 +239,7 @@ class Manifest:
         """Read the manifest of the bundle in ``folder``."""
         try:
             return cls.from_json((folder / MANIFEST_NAME).read_text(encoding="utf-8"))
-        except OSError as problem:
+        except (OSError, UnicodeDecodeError) as problem:
             raise BundleError(f"{folder}: no readable {MANIFEST_NAME}: {problem}") from problem
         except BundleError as problem:
             raise BundleError(f"{folder / MANIFEST_NAME}: {problem}") from problem
@@ -234,4 +247,13 @@ class Manifest:
 
 def _tuples(raw: dict[str, Any], *keys: str) -> dict[str, Any]:
     """``raw`` with the lists under ``keys`` as tuples, which is what frozen types hold."""
+    for key in keys:
+        if not isinstance(raw.get(key, []), list):
+            raise TypeError(f"{key} is not a list")
     return {k: tuple(v) if k in keys else v for k, v in raw.items()}
+
+
+def _require_text(where: str, *values: object) -> None:
+    for value in values:
+        if not (isinstance(value, str) and value):
+            raise BundleError(f"{where}: {value!r:.60} must be a text")

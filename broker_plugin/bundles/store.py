@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -63,6 +62,8 @@ def search(weights: Path | None = None) -> tuple[list[Bundle], list[BrokenBundle
     found: dict[str, Bundle] = {}
     broken: list[BrokenBundle] = []
     for root, origin in _roots(weights, broken):
+        if not root.is_dir():
+            broken.append(BrokenBundle(str(root), origin, f"{root}: there is no such folder"))
         for manifest_path in sorted(root.glob(f"*/*/{MANIFEST_NAME}")):
             try:
                 bundle = _read(manifest_path.parent, origin)
@@ -132,7 +133,7 @@ def bundle_files(folder: Path) -> list[str]:
     return sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
-        if path.is_file() and path.name != MANIFEST_NAME
+        if path.is_file() and path != folder / MANIFEST_NAME
     )
 
 
@@ -171,7 +172,8 @@ def _roots(weights: Path | None, broken: list[BrokenBundle]) -> Iterator[tuple[P
             )
 
 
-def _version_key(version: str) -> tuple[tuple[int, ...], bool, str]:
-    """Order of semantic versions: by numbers, and a pre-release before its release."""
+def _version_key(version: str) -> tuple[object, ...]:
+    """Order of precedence: Semantic Versioning 2.0.0, section 11."""
     numbers, _, pre = version.split("+", 1)[0].partition("-")
-    return tuple(int(part) for part in re.findall(r"\d+", numbers)), not pre, pre
+    parts = [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in pre.split(".")] if pre else []
+    return tuple(int(part) for part in numbers.split(".")), not pre, parts

@@ -10,6 +10,7 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,7 +20,7 @@ import cramjam
 
 from broker_plugin.alert import AlertError, Reason
 from broker_plugin.packets.gunzip import inflate
-from broker_plugin.packets.limits import MAX_BLOCK_BYTES, MAX_HEADER_BYTES, TooLargeError
+from broker_plugin.packets.limits import MAX_BLOCK_BYTES, MAX_HEADER_BYTES, MAX_PACKET_BYTES, TooLargeError
 from broker_plugin.packets.schemas import PacketSchema, Wanted, make_schema, parse_schema_text
 
 MAGIC = b"Obj\x01"
@@ -55,18 +56,21 @@ class ContainerDecoder:
         parsed = parse_header(header)
         return make_schema(parsed.definition, self._wanted), parsed.codec
 
-    def open(self, data: bytes | memoryview) -> tuple[PacketSchema, Iterator[dict[str, Any]]]:
+    def open(
+        self, data: bytes | memoryview, max_block_bytes: int = MAX_BLOCK_BYTES
+    ) -> tuple[PacketSchema, Iterator[dict[str, Any]]]:
         """The schema of a container, and its records.
 
         Raises
         ------
         AlertError
-            ``unreadable``: at once for the header, while iterating for the blocks.
+            ``unreadable``: at once for the header, while iterating for the blocks.  ``too_large``: a block
+            decompresses to more than ``max_block_bytes``.
         """
         view = memoryview(data)
         size = _header_size(view)
         schema, codec = self._schema_of(bytes(view[:size]))
-        return schema, _records(view, size, schema, codec)
+        return schema, _records(view, size, schema, codec, max_block_bytes)
 
 
 def parse_header(data: bytes | memoryview) -> Header:
@@ -147,7 +151,9 @@ def _read_long(view: memoryview, position: int) -> tuple[int, int]:
         shift += 7
 
 
-def _records(view: memoryview, header_size: int, schema: PacketSchema, codec: str) -> Iterator[dict[str, Any]]:
+def _records(
+    view: memoryview, header_size: int, schema: PacketSchema, codec: str, max_block_bytes: int
+) -> Iterator[dict[str, Any]]:
     sync = view[header_size : header_size + _SYNC_BYTES]
     position = header_size + _SYNC_BYTES
     while position < len(view):
@@ -158,39 +164,61 @@ def _records(view: memoryview, header_size: int, schema: PacketSchema, codec: st
             raise AlertError(Reason.UNREADABLE, "container is truncated: its last block is not whole")
         if view[end : end + _SYNC_BYTES] != sync:
             raise AlertError(Reason.UNREADABLE, "container is corrupt: a block does not end in the sync marker")
-        block = _decompress(view[position:end], codec)
-        stream = io.BytesIO(block)
-        for _ in range(count):
-            if stream.tell() >= len(block):
-                raise AlertError(Reason.UNREADABLE, "container is corrupt: a block holds fewer records than it says")
-            yield schema.read_next(stream)
-        if stream.tell() != len(block):
-            raise AlertError(Reason.UNREADABLE, "container is corrupt: a block holds more bytes than its records")
+        yield from _block_records(_decompress(view[position:end], codec, max_block_bytes), count, schema)
         position = end + _SYNC_BYTES
 
 
-def _decompress(block: memoryview, codec: str) -> bytes | memoryview:
-    if codec == "null":
-        return block
+def _block_records(block: bytes | memoryview, count: int, schema: PacketSchema) -> Iterator[dict[str, Any]]:
+    """The records of one block.  Of a large one, each is shown no more bytes than a packet may have."""
+    start = 0
+    stream = io.BytesIO(block[:MAX_PACKET_BYTES])
+    for _ in range(count):
+        if start + stream.tell() >= len(block):
+            raise AlertError(Reason.UNREADABLE, "container is corrupt: a block holds fewer records than it says")
+        if len(block) > MAX_PACKET_BYTES:
+            start += stream.tell()
+            stream = io.BytesIO(block[start : start + MAX_PACKET_BYTES])
+        yield schema.read_next(stream)
+    if start + stream.tell() != len(block):
+        raise AlertError(Reason.UNREADABLE, "container is corrupt: a block holds more bytes than its records")
+
+
+def _decompress(block: memoryview, codec: str, max_bytes: int) -> bytes | memoryview:
     try:
+        if codec == "null":
+            if len(block) > max_bytes:
+                raise TooLargeError(f"holds more than {max_bytes} bytes")
+            return block
         if codec == "deflate":
-            return inflate(block, MAX_BLOCK_BYTES)
-        if codec == "snappy":  # the last four bytes are a checksum of what comes out
-            size, _ = _read_raw_varint(block)
-            if size > MAX_BLOCK_BYTES:
-                raise TooLargeError(f"decompresses to more than {MAX_BLOCK_BYTES} bytes")
-            return bytes(cramjam.snappy.decompress_raw(bytes(block[:-4])))
+            return inflate(block, max_bytes)
+        if codec == "snappy":
+            return _decompress_snappy(block, max_bytes)
         if codec in ("bzip2", "xz"):
             stream = bz2.BZ2Decompressor() if codec == "bzip2" else lzma.LZMADecompressor(memlimit=MAX_BLOCK_BYTES)
-            out = stream.decompress(bytes(block), MAX_BLOCK_BYTES)
+            out = stream.decompress(bytes(block), max_bytes + 1)
+            if len(out) > max_bytes:
+                raise TooLargeError(f"decompresses to more than {max_bytes} bytes")
             if not stream.eof:
-                raise ValueError("truncated or too large")
+                raise ValueError("compressed data is truncated")
             return out
+    except TooLargeError as problem:
+        raise AlertError(Reason.TOO_LARGE, f"container block, codec {codec}: {problem}") from problem
     except Exception as problem:
         raise AlertError(Reason.UNREADABLE, f"container block, codec {codec}: {problem}") from problem
     raise AlertError(
         Reason.UNREADABLE, f"container codec {codec[:40]!r} is not one of null, deflate, snappy, bzip2, xz"
     )
+
+
+def _decompress_snappy(block: memoryview, max_bytes: int) -> bytes:
+    """Raw snappy; the last four bytes are the CRC-32 of what comes out."""
+    size, _ = _read_raw_varint(block)
+    if size > max_bytes:
+        raise TooLargeError(f"decompresses to more than {max_bytes} bytes")
+    out = bytes(cramjam.snappy.decompress_raw(bytes(block[:-4])))
+    if zlib.crc32(out) != int.from_bytes(block[-4:], "big"):
+        raise ValueError("the checksum is not that of the data")
+    return out
 
 
 def _read_raw_varint(block: memoryview) -> tuple[int, int]:

@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ _BLOCK = 2880  # FITS 4.0 standard, section 3.1
 _CARD = 80
 _JPEG_MAGIC = b"\xff\xd8\xff"
 _MAX_CARDS = 36 * 32
+_MAX_HDUS = 8  # Rubin has three
 _END = b"END     "
 _NEEDED = frozenset({b"BITPIX  ", b"NAXIS   ", b"NAXIS1  ", b"NAXIS2  ", b"CRPIX1  ", b"CRPIX2  "})
 # With one of these the pixels are not simply the stored numbers.
@@ -89,7 +91,7 @@ def read_stamp(alert: Alert, name: str) -> Image:
         image = decode_fits(raw)
         if survey is ztf:
             pixels = ztf.place(image.pixels, alert.values)
-            return image if pixels is image.pixels else Image(pixels, _middle(pixels.shape))
+            return Image(pixels, _middle(pixels.shape))
         return image
     except AlertError as problem:
         raise AlertError(problem.reason, f"{field}: {problem.detail}") from problem
@@ -126,10 +128,12 @@ def decode_planes(raw: bytes) -> Planes:
             header = hdus[0].header
             planes = {
                 hdu.name: hdu.data.astype(hdu.data.dtype.newbyteorder("="))
-                for hdu in hdus
+                for hdu in islice(hdus, _MAX_HDUS)
                 if isinstance(hdu, fits.ImageHDU) and hdu.name in ("UNCERT", "PSFIMAGE") and _within_bounds(hdu.shape)
             }
         return Planes(pixels, planes.get("UNCERT"), planes.get("PSFIMAGE"), _north_deg(header))
+    except TooLargeError as problem:
+        raise AlertError(Reason.TOO_LARGE, str(problem)) from problem
     except Exception as problem:
         raise AlertError(Reason.CORRUPT_CUTOUT, f"not a readable FITS file: {problem}") from problem
 
@@ -141,6 +145,7 @@ def _decode_plain(data: bytes) -> Image | None:
             raise AlertError(Reason.UNSUPPORTED_CUTOUT, "a JPEG picture, not a FITS image")
         raise ValueError("it does not begin as FITS does")
     found: dict[bytes, bytes] = {}
+    plain = True
     for start in range(_CARD, min(len(data), _MAX_CARDS * _CARD), _CARD):
         key = data[start : start + 8]
         if key in _NEEDED:
@@ -148,10 +153,10 @@ def _decode_plain(data: bytes) -> Image | None:
         elif key == _END:
             break
         elif key in _NOT_PLAIN:
-            return None
+            plain = False
     else:
         raise ValueError("its header has no end")
-    if _card_text(found, b"BITPIX  ") != b"-32" or _card_text(found, b"NAXIS   ") != b"2":
+    if not plain or _card_text(found, b"BITPIX  ") != b"-32" or _card_text(found, b"NAXIS   ") != b"2":
         return None
     columns, rows = int(_card_text(found, b"NAXIS1  ")), int(_card_text(found, b"NAXIS2  "))
     _within_bounds((rows, columns))
@@ -174,7 +179,11 @@ def _centre(cards: dict[bytes, bytes], shape: tuple[int, int]) -> tuple[int, int
     """The source's row and column: where the WCS has its reference point, else the middle."""
     if b"CRPIX1  " not in cards or b"CRPIX2  " not in cards:
         return _middle(shape)
-    return _reference_pixel(float(_card_text(cards, b"CRPIX1  ")), float(_card_text(cards, b"CRPIX2  ")), shape)
+    crpix1, crpix2 = (_card_text(cards, key).replace(b"D", b"E") for key in (b"CRPIX1  ", b"CRPIX2  "))
+    try:
+        return _reference_pixel(float(crpix1), float(crpix2), shape)
+    except ValueError:  # not numbers
+        return _middle(shape)
 
 
 def _reference_pixel(crpix1: float, crpix2: float, shape: tuple[int, int]) -> tuple[int, int]:
@@ -196,7 +205,7 @@ def _within_bounds(shape: tuple[int, ...]) -> bool:
 
 def _decode_with_astropy(data: bytes) -> Image:
     with _quietly_open(data) as hdus:
-        for hdu in hdus:
+        for hdu in islice(hdus, _MAX_HDUS):
             if not hdu.is_image or not hdu.shape:
                 continue
             _within_bounds(hdu.shape)
@@ -217,18 +226,22 @@ def _quietly_open(data: bytes) -> Iterator[Any]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with fits.open(io.BytesIO(data), memmap=False, ignore_missing_simple=True) as hdus:
+        # Of compressed tiles nobody knows the size before they are decompressed: no survey sends any.
+        with fits.open(io.BytesIO(data), memmap=False, disable_image_compression=True) as hdus:
             yield hdus
 
 
 def _north_deg(header: Any) -> float | None:
-    """Direction of north on the stamp, from the matrix that takes pixels to (east, north)."""
-    try:
-        (a, b), (c, d) = (
-            (header[f"PC{i}_1"] * header.get(f"CDELT{i}", 1.0), header[f"PC{i}_2"] * header.get(f"CDELT{i}", 1.0))
+    """Direction of north on the stamp, from the matrix that takes pixels to (east, north): PC and CDELT, or CD."""
+    if "CD1_1" in header or "CD2_2" in header:
+        a, b, c, d = (float(header.get(f"CD{i}_{j}", 0.0)) for i in (1, 2) for j in (1, 2))
+    elif "PC1_1" in header or "PC2_2" in header:
+        a, b, c, d = (
+            float(header.get(f"PC{i}_{j}", i == j)) * float(header.get(f"CDELT{i}", 1.0))
             for i in (1, 2)
+            for j in (1, 2)
         )
-    except KeyError:
+    else:
         return None
     determinant = a * d - b * c
     if determinant == 0.0:

@@ -54,7 +54,7 @@ class Fields:
             return None
         if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and abs(int(value)) <= _INT64_MAX:
             return int(value)
-        self._note(Reason.INVALID_FIELD, self._path + name, f"is not a 64-bit integer: {_shown(value)}")
+        self._note(Reason.INVALID_FIELD, self._path + name, f"is not a 64-bit integer: {shown(value)}")
         return None
 
     def optional_text(self, name: str) -> str | None:
@@ -62,7 +62,7 @@ class Fields:
         value = self._record.get(name)
         if value is None or (isinstance(value, str) and len(value) <= 256):
             return value
-        self._note(Reason.INVALID_FIELD, self._path + name, f"is not a short string: {_shown(value)}")
+        self._note(Reason.INVALID_FIELD, self._path + name, f"is not a short string: {shown(value)}")
         return None
 
     def number(self, name: str, low: float = -math.inf, high: float = math.inf) -> float | None:
@@ -78,9 +78,7 @@ class Fields:
                 number = math.inf
             if math.isfinite(number) and low <= number <= high:
                 return number
-        self._note(
-            Reason.INVALID_FIELD, self._path + name, f"is not a number from {low:g} to {high:g}: {_shown(value)}"
-        )
+        self._note(Reason.INVALID_FIELD, self._path + name, f"is not a number from {low:g} to {high:g}: {shown(value)}")
         return None
 
     def require(self, value: object, name: str) -> None:
@@ -107,7 +105,7 @@ def plain_bytes(value: Any, name: str) -> bytes | None:
         return None
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value) or None
-    raise AlertError(Reason.INVALID_FIELD, f"{name} is not bytes: {_shown(value)}")
+    raise AlertError(Reason.INVALID_FIELD, f"{name} is not bytes: {shown(value)}")
 
 
 def as_rows(value: Any, name: str) -> Sequence[Mapping[str, Any]]:
@@ -123,7 +121,7 @@ def as_rows(value: Any, name: str) -> Sequence[Mapping[str, Any]]:
     rows = [value] if isinstance(value, Mapping) else value
     if isinstance(rows, (list, tuple, np.ndarray)) and all(isinstance(row, Mapping) for row in rows):
         return rows  # type: ignore[return-value]
-    raise AlertError(Reason.INVALID_FIELD, f"{name} is not a list of records: {_shown(value)}")
+    raise AlertError(Reason.INVALID_FIELD, f"{name} is not a list of records: {shown(value)}")
 
 
 def schema_label(schema_name: str, version: str | None) -> str | None:
@@ -133,6 +131,11 @@ def schema_label(schema_name: str, version: str | None) -> str | None:
     return f"{schema_name} ({version})" if schema_name else version
 
 
-def _shown(value: object) -> str:
-    text = repr(value) if isinstance(value, (int, float, str)) else f"a {type(value).__name__}"
+def shown(value: object) -> str:
+    """A value as messages show it: numbers and strings as such, if short; of all else, its type."""
+    if isinstance(value, int) and abs(value) > 10**60:  # Python refuses to write out the longest ones
+        return f"an integer of {value.bit_length()} bits"
+    text = repr(value[:60] if isinstance(value, str) else value) if isinstance(value, (int, float, str)) else ""
+    if not text:
+        return f"a {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."

@@ -9,10 +9,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from isal import igzip
-
 from broker_plugin.alert import Alert, Identity, Reason, Rejected
-from broker_plugin.packets.gunzip import GZIP_MAGIC, gunzip
+from broker_plugin.packets.gunzip import GZIP_MAGIC, CorruptDeflateError, gunzip, open_gzip
 from broker_plugin.packets.limits import MAX_FILE_BYTES, TooLargeError
 from broker_plugin.packets.reader import PacketReader
 
@@ -23,6 +21,7 @@ _TAR_MAGIC = b"ustar"
 _TAR_MAGIC_AT = 257
 _PARQUET_MAGIC = b"PAR1"
 _PARQUET_ROWS = 64  # a row with its cutouts is 50-150 kB
+_BROKEN_ARCHIVE = (tarfile.TarError, OSError, EOFError, ValueError, CorruptDeflateError)
 
 
 class MissingExtraError(RuntimeError):
@@ -66,24 +65,24 @@ class PacketFiles:
                 self._files.append(path)
             else:
                 raise FileNotFoundError(path)
-        self.total_bytes = sum(path.stat().st_size for path in self._files)
+        self._sizes = {path: path.stat().st_size for path in self._files}
+        self.total_bytes = sum(self._sizes[path] for path in self._files)
         self.done_bytes = 0
 
     def __iter__(self) -> Iterator[Alert | Rejected]:
         for path in self._files:
-            size = path.stat().st_size
             try:
                 with path.open("rb") as file:
-                    yield from self._read_file(file, size, str(path))
-            except OSError as problem:
+                    yield from self._read_file(file, path.stat().st_size, str(path))
+            except (OSError, ValueError) as problem:
                 yield _rejected(str(path), Reason.UNREADABLE, f"the file can't be read: {problem}")
-            self.done_bytes += size
+            self.done_bytes += self._sizes[path]
 
     def _read_file(self, file: BinaryIO, size: int, source: str) -> Iterator[Alert | Rejected]:
         start = file.read(_TAR_MAGIC_AT + len(_TAR_MAGIC))
         file.seek(0)
         if start[:2] == GZIP_MAGIC and _is_gzipped_tar(file):
-            with igzip.open(file, "rb") as inflated:
+            with open_gzip(file) as inflated:
                 yield from self._read_tar(inflated, source)
         elif start[_TAR_MAGIC_AT:] == _TAR_MAGIC:
             yield from self._read_tar(file, source)
@@ -119,17 +118,16 @@ class PacketFiles:
                     name = f"{source}/{member.name}"
                     if not member.isfile():
                         continue
-                    if member.size > MAX_FILE_BYTES:
+                    if member.size > MAX_FILE_BYTES or member.issparse():
                         yield _rejected(name, Reason.TOO_LARGE, f"archive member of {member.size} bytes")
                         continue
                     content = archive.extractfile(member)
                     yield from self._read_bytes(b"" if content is None else content.read(), name)
-        except (tarfile.TarError, OSError, EOFError, ValueError) as problem:
+        except _BROKEN_ARCHIVE as problem:
             yield _rejected(name, Reason.UNREADABLE, f"the archive breaks off here: {problem}")
 
     def _read_parquet(self, file: Any, source: str) -> Iterator[Alert | Rejected]:
         try:
-            import pyarrow as pa
             import pyarrow.parquet as pq
         except ImportError as problem:
             raise MissingExtraError("reading Parquet needs pyarrow: pip install 'broker-plugin[parquet]'") from problem
@@ -141,16 +139,17 @@ class PacketFiles:
                 for row in batch.to_pylist():
                     yield self._reader.read(row, f"{source}#{count}")
                     count += 1
-        except pa.ArrowException as problem:
+        except Exception as problem:  # noqa: BLE001 - pyarrow's own, and Python's for values that it lacks
             yield _rejected(f"{source}#{count}", Reason.UNREADABLE, f"Parquet: {problem}")
 
 
 def _is_gzipped_tar(file: BinaryIO) -> bool:
     """Whether what is gzipped is a tar; the file is left at its start."""
     try:
-        with igzip.open(file, "rb") as inflated:
-            return inflated.read(_TAR_MAGIC_AT + len(_TAR_MAGIC))[_TAR_MAGIC_AT:] == _TAR_MAGIC
-    except (OSError, EOFError):
+        with open_gzip(file) as inflated:
+            start: bytes = inflated.read(_TAR_MAGIC_AT + len(_TAR_MAGIC))
+        return start[_TAR_MAGIC_AT:] == _TAR_MAGIC
+    except _BROKEN_ARCHIVE:
         return False
     finally:
         file.seek(0)

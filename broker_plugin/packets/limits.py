@@ -5,16 +5,16 @@ class TooLargeError(ValueError):
     """Input that goes over one of the bounds below."""
 
 
-MAX_PACKET_BYTES = 32 << 20
-"""One alert on the wire, after gunzip.  The largest real ones seen: 0.5 MB."""
+MAX_PACKET_BYTES = 8 << 20
+"""One alert, after gunzip and the container's codec.  The largest real ones seen: 0.5 MB."""
 
 MAX_FILE_BYTES = 2 << 30
 """One file or archive member after gunzip; a night of ZTF is a tar of small members."""
 
 MAX_BLOCK_BYTES = 256 << 20
-"""One block of an object container, after its codec."""
+"""One block of a file of many alerts, after its codec."""
 
-MAX_HEADER_BYTES = 4 << 20
+MAX_HEADER_BYTES = 1 << 20
 """The header of an object container, which is the writer schema.  Real ones: 15-60 kB."""
 
 MAX_CUTOUT_BYTES = 8 << 20
@@ -25,3 +25,10 @@ MAX_CUTOUT_PIXELS = 1024
 
 MAX_SCHEMA_DEPTH = 16
 """Nesting of records in a writer schema.  Real ones: 4."""
+
+MAX_SCHEMA_VALUES = 1 << 16
+"""Values that a record holds outside its lists, with each use of a named type counted.  Real ones: up to 1,000."""
+
+MAX_VALUES_PER_BYTE = 4
+"""Values that an item of a list holds for each byte that it takes at least.  Real ones: 2.  Without this, a schema
+of the packet's own lets each of its bytes cost a kilobyte and a microsecond."""

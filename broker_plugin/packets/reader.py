@@ -83,11 +83,8 @@ class PacketReader:
                 return self._alert(*self._only_record(data), source)
             schema, record = self._message(data)
             return self._alert(record, schema.name, source)
-        except AlertError as problem:
-            return _rejected(packet, source, problem)
         except Exception as problem:  # noqa: BLE001 - the last line: a packet may never raise out of the stage
-            text = f"{type(problem).__name__}: {problem}"
-            return _rejected(packet, source, AlertError(Reason.UNREADABLE, text))
+            return _rejected(packet, source, _as_alert_error(problem))
 
     def read_all(self, data: bytes | memoryview, source: str) -> Iterator[Alert | Rejected]:
         """Read a file's content: a container of any number of alerts, or one packet.
@@ -115,25 +112,28 @@ class PacketReader:
         if pending is not None:
             yield pending
         else:
-            yield _rejected(bytes(data), source, AlertError(Reason.EMPTY_PACKET, "a container without a record"))
+            yield _rejected(data, source, AlertError(Reason.EMPTY_PACKET, "a container without a record"))
 
     def _read_record(self, record: Mapping[str, Any], schema_name: str, source: str) -> Alert | Rejected:
         try:
             return self._alert(record, schema_name, source)
-        except AlertError as problem:
-            return _rejected(record, source, problem)
+        except Exception as problem:  # noqa: BLE001 - as in `read`
+            return _rejected(record, source, _as_alert_error(problem))
 
     def _plain_bytes(self, packet: object) -> bytes:
         if not isinstance(packet, (bytes, bytearray, memoryview)):
             raise AlertError(Reason.UNREADABLE, f"a {type(packet).__name__} is neither bytes, a dict nor an Alert")
-        data = bytes(packet)
-        if not data:
+        size = memoryview(packet).nbytes
+        if size == 0:
             raise AlertError(Reason.EMPTY_PACKET, "a packet of no bytes")
         try:
+            if size > MAX_PACKET_BYTES:
+                raise TooLargeError(f"{size} bytes are more than {MAX_PACKET_BYTES}")
+            data = bytes(packet)
             if data[:2] == GZIP_MAGIC:
                 data = gunzip(data, MAX_PACKET_BYTES)
-            if len(data) > MAX_PACKET_BYTES:
-                raise TooLargeError(f"{len(data)} bytes are more than {MAX_PACKET_BYTES}")
+                if not data:
+                    raise AlertError(Reason.EMPTY_PACKET, "a gzipped packet of no bytes")
         except TooLargeError as problem:
             raise AlertError(Reason.TOO_LARGE, f"packet: {problem}") from problem
         except ValueError as problem:
@@ -141,7 +141,7 @@ class PacketReader:
         return data
 
     def _only_record(self, data: bytes) -> tuple[dict[str, Any], str]:
-        schema, records = self._containers.open(data)
+        schema, records = self._containers.open(data, MAX_PACKET_BYTES)
         record = next(records, None)
         if record is None:
             raise AlertError(Reason.EMPTY_PACKET, "a container without a record")
@@ -167,7 +167,8 @@ class PacketReader:
                         rubin.check_version(schema_name, record)
                     if problem is not None:
                         raise problem
-                    return survey.read(record, identity)
+                    alert: Alert = survey.read(record, identity)
+                    return alert
                 except AlertError as error:
                     digest = None if identity.alert_id is not None else _digest(record)
                     return Rejected(identity, error.reason, error.detail, digest)
@@ -201,6 +202,15 @@ def _rejected(packet: object, source: str | None, problem: AlertError) -> Reject
     return Rejected(Identity(source=source), problem.reason, problem.detail, _digest(packet))
 
 
+def _as_alert_error(problem: Exception) -> AlertError:
+    if isinstance(problem, AlertError):
+        return problem
+    return AlertError(Reason.UNREADABLE, f"{type(problem).__name__}: {problem!s:.200}")
+
+
 def _digest(packet: object) -> str:
-    content = bytes(packet) if isinstance(packet, (bytes, bytearray, memoryview)) else repr(packet).encode()
-    return hashlib.sha256(content).hexdigest()
+    try:
+        content = packet if isinstance(packet, (bytes, bytearray, memoryview)) else repr(packet).encode()
+        return hashlib.sha256(content).hexdigest()
+    except Exception:  # noqa: BLE001 - an object that can't be shown: nested without end, or a view of freed memory
+        return hashlib.sha256(type(packet).__name__.encode()).hexdigest()

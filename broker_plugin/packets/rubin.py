@@ -146,4 +146,4 @@ def _clean(value: Any) -> Any:
     """A field's value, with NaN as None and numpy's scalars as Python's."""
     if isinstance(value, np.generic):
         value = value.item()
-    return None if value != value else value
+    return None if isinstance(value, float) and value != value else value

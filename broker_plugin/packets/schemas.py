@@ -10,17 +10,16 @@ import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import fastavro
 
 from broker_plugin.alert import AlertError, Reason
-from broker_plugin.packets.limits import MAX_SCHEMA_DEPTH
+from broker_plugin.packets.limits import MAX_SCHEMA_DEPTH, MAX_SCHEMA_VALUES, MAX_VALUES_PER_BYTE
 
 Wanted = Mapping[str, Any]
 """What to read of a record: field name to True, or to the `Wanted` of the record (or list of records) within."""
 
-_MAX_TYPES = 4096  # uses of named types in a schema; the largest real one has 12
 _UNUSED_KEYS = frozenset({"default", "doc", "aliases", "logicalType", "__fastavro_parsed", "__named_schemas"})
 
 _PRIMITIVE_MIN_BYTES = {
@@ -36,6 +35,9 @@ _PRIMITIVE_MIN_BYTES = {
     "array": 1,
     "map": 1,
 }
+_RECORD_VALUES = 8  # what the dict of a record costs, in values
+# Avro resolution takes the reader's first branch that the value fits: an int must meet int before double.
+_PROMOTION_ORDER = {"int": 1, "long": 2, "float": 3, "double": 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +103,14 @@ def make_schema(definition: Any, wanted: Wanted, fallback_version: str = "") -> 
     Raises
     ------
     AlertError
-        ``unreadable``: not a record schema, recursive, too deep, or with list items of no size (such a
-        schema lets a packet of ten bytes ask for endless memory).
+        ``unreadable``: not a record schema, recursive, too deep, too large, or with list items that take no
+        room (such a schema lets a packet of ten bytes ask for endless memory).
     """
     if not (isinstance(definition, dict) and definition.get("type") == "record"):
         raise AlertError(Reason.UNREADABLE, "writer schema is not a record")
     try:
-        writer = fastavro.parse_schema(_essential(definition))
-        if _Sizes(writer["__named_schemas"]).min_bytes(writer) == 0:
-            raise AlertError(Reason.UNREADABLE, "writer schema: a record without size")
+        writer: Any = fastavro.parse_schema(_essential(definition))
+        _check_size(writer)
         reader = fastavro.parse_schema(_Projector(writer["__named_schemas"]).record(writer, wanted))
     except AlertError:
         raise
@@ -155,41 +156,87 @@ def _essential(node: Any, depth: int = 0) -> Any:
     return node
 
 
+def _check_size(writer: Any) -> None:
+    size = _Sizes(writer["__named_schemas"]).of(writer)
+    if size.min_bytes == 0:
+        raise AlertError(Reason.UNREADABLE, "writer schema: a record that takes no room")
+    if size.values > MAX_SCHEMA_VALUES:
+        raise AlertError(Reason.UNREADABLE, f"writer schema: a record of more than {MAX_SCHEMA_VALUES} values")
+
+
+class _Size(NamedTuple):
+    """Bounds on what there is in a value of some type, its lists apart.
+
+    Attributes
+    ----------
+    min_bytes
+        Fewest bytes that it takes.
+    values
+        Values in it, with all branches of its unions.
+    excess
+        By how much its values can outnumber what its bytes pay for, whichever branches are taken.
+    """
+
+    min_bytes: int
+    values: int
+    excess: int
+
+
 class _Sizes:
-    """Fewest bytes that a value takes; refuses recursive types and lists of items without size."""
+    """Sizes of types; refuses recursive ones, and lists whose items hold much in little room."""
 
     def __init__(self, named: Mapping[str, Any]) -> None:
         self._named = named
-        self._known: dict[str, int] = {}
+        self._known: dict[str, _Size] = {}
         self._path: list[str] = []
 
-    def min_bytes(self, node: Any) -> int:
+    def of(self, node: Any) -> _Size:
         if isinstance(node, list):
-            return 1 + min((self.min_bytes(branch) for branch in node), default=0)
+            branches = [self.of(branch) for branch in node] or [_NOTHING]
+            return _Size(
+                1 + min(branch.min_bytes for branch in branches),
+                1 + sum(branch.values for branch in branches),
+                1 + max(branch.excess for branch in branches) - MAX_VALUES_PER_BYTE,
+            )
         if isinstance(node, str):
-            return self.min_bytes(self._named[node]) if node in self._named else _PRIMITIVE_MIN_BYTES[node]
+            return self.of(self._named[node]) if node in self._named else _primitive(_PRIMITIVE_MIN_BYTES[node])
         kind = node["type"]
         if not isinstance(kind, str) or kind in self._named:
-            return self.min_bytes(kind)
+            return self.of(kind)
         if kind in ("record", "error"):
             return self._record(node)
         if kind == "fixed":
-            return int(node["size"])
-        if kind == "array" and self.min_bytes(node["items"]) == 0:
-            raise AlertError(Reason.UNREADABLE, "writer schema: a list whose items have no size")
-        if kind == "map":
-            self.min_bytes(node["values"])
-        return _PRIMITIVE_MIN_BYTES[kind]
+            if type(node["size"]) is not int or node["size"] < 1:
+                raise AlertError(Reason.UNREADABLE, f"writer schema: a fixed type of size {node['size']!r:.20}")
+            return _primitive(node["size"])
+        if kind in ("array", "map"):
+            # A map's key takes a byte at least, which pays for it.
+            item = self.of(node["items" if kind == "array" else "values"])
+            if item.excess > 0 or (kind == "array" and item.min_bytes == 0):
+                raise AlertError(Reason.UNREADABLE, "writer schema: a list whose items hold too much in too few bytes")
+        return _primitive(_PRIMITIVE_MIN_BYTES[kind])
 
-    def _record(self, node: Mapping[str, Any]) -> int:
+    def _record(self, node: Mapping[str, Any]) -> _Size:
         name = node["name"]
         if name in self._path or len(self._path) > MAX_SCHEMA_DEPTH:
-            raise AlertError(Reason.UNREADABLE, f"writer schema: {name} is recursive or nested too deeply")
+            raise AlertError(Reason.UNREADABLE, f"writer schema: {name:.60} is recursive or nested too deeply")
         if name not in self._known:
             self._path.append(name)
-            self._known[name] = sum(self.min_bytes(f["type"]) for f in node["fields"])
+            fields = [self.of(f["type"]) for f in node["fields"]]
             self._path.pop()
+            self._known[name] = _Size(
+                sum(f.min_bytes for f in fields),
+                _RECORD_VALUES + sum(f.values for f in fields),
+                _RECORD_VALUES + sum(f.excess for f in fields),
+            )
         return self._known[name]
+
+
+_NOTHING = _Size(0, 0, 0)
+
+
+def _primitive(min_bytes: int) -> _Size:
+    return _Size(min_bytes, 1, 1 - MAX_VALUES_PER_BYTE * min_bytes)
 
 
 class _Projector:
@@ -203,17 +250,17 @@ class _Projector:
         self._named = named
         self._count = 0
 
-    def record(self, node: Mapping[str, Any], wanted: Wanted | bool) -> dict[str, Any]:
+    def record(self, node: Mapping[str, Any], wanted: Wanted | Literal[True]) -> dict[str, Any]:
         fields = [
             {"name": f["name"], "type": self._type(f["type"], True if wanted is True else wanted[f["name"]])}
             for f in node["fields"]
-            if wanted is True or f["name"] in wanted  # type: ignore[operator]
+            if wanted is True or f["name"] in wanted
         ]
         return {"type": "record", "name": self._fresh(node["name"]), "fields": fields}
 
-    def _type(self, node: Any, wanted: Wanted | bool) -> Any:
+    def _type(self, node: Any, wanted: Wanted | Literal[True]) -> Any:
         if isinstance(node, list):
-            return [self._type(branch, wanted) for branch in node]
+            return self._union(node, wanted)
         if isinstance(node, str):
             return self._type(self._named[node], wanted) if node in self._named else node
         kind = node["type"]
@@ -229,10 +276,16 @@ class _Projector:
             return {**node, "values": self._type(node["values"], wanted)}
         return node
 
+    def _union(self, branches: list[Any], wanted: Wanted | Literal[True]) -> list[Any]:
+        names = [branch if isinstance(branch, str) else branch.get("name", "") for branch in branches]
+        short = [name.rsplit(".", 1)[-1] for name in names if name]
+        if len(set(short)) != len(short):
+            raise AlertError(Reason.UNREADABLE, "writer schema: a union of two types of one name")
+        types = [self._type(branch, wanted) for branch in branches]
+        return sorted(types, key=lambda kind: _PROMOTION_ORDER.get(kind, 0) if isinstance(kind, str) else 0)
+
     def _fresh(self, name: str) -> str:
         self._count += 1
-        if self._count > _MAX_TYPES:
-            raise AlertError(Reason.UNREADABLE, "writer schema: too many nested types")
         return f"use{self._count}.{name.rsplit('.', 1)[-1]}"
 
 

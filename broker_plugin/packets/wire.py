@@ -6,8 +6,11 @@ that it lacks is asked of a schema registry, where one is configured.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import http.client
 import json
+import os
 import time
 import urllib.error
 import urllib.request
@@ -36,8 +39,8 @@ class SchemaRegistry:
         Folder that keeps each schema as a file, so that a restart does not need the registry; None
         keeps them in memory alone.
     retry_after_s
-        Seconds for which an id that could not be had is not asked for again: a registry that is down
-        must not cost each packet a time-out.
+        Seconds for which an id that could not be had is not asked for again, nor any id of a registry that
+        did not answer: one that is down must not cost each packet a time-out.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class SchemaRegistry:
         self._timeout_s = timeout_s
         self._retry_after_s = retry_after_s
         self._refusals: dict[int, tuple[float, str]] = {}
+        self._down: tuple[float, str] = (0.0, "")
         self._cache_dir = None
         if cache_dir is not None:  # ids are the registry's own: two registries must not share a folder
             self._cache_dir = cache_dir / hashlib.sha256(self._url.encode()).hexdigest()[:16]
@@ -63,24 +67,30 @@ class SchemaRegistry:
             ``unknown_schema``: the registry does not know it, or does not answer.
         """
         cached = None if self._cache_dir is None else self._cache_dir / f"{schema_id}.avsc"
-        if cached is not None and cached.is_file():
-            return parse_schema_text(cached.read_bytes())
-        until, problem = self._refusals.get(schema_id, (0.0, ""))
-        if time.monotonic() < until:
-            raise AlertError(Reason.UNKNOWN_SCHEMA, problem)
+        definition = None if cached is None else _from_cache(cached)
+        if definition is not None:
+            return definition
+        for until, problem in (self._refusals.get(schema_id, (0.0, "")), self._down):
+            if time.monotonic() < until:
+                raise AlertError(Reason.UNKNOWN_SCHEMA, f"schema id {schema_id}: {problem}")
         try:
             definition = self._fetch(schema_id)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            problem = f"schema id {schema_id}: registry {self._url}: {error}"
-            if len(self._refusals) >= _MAX_SCHEMAS:
-                self._refusals.clear()
-            self._refusals[schema_id] = (time.monotonic() + self._retry_after_s, problem)
-            raise AlertError(Reason.UNKNOWN_SCHEMA, problem) from error
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError, RecursionError) as error:
+            problem = f"registry {self._url}: {error}"
+            self._refuse(schema_id, problem, error)
+            raise AlertError(Reason.UNKNOWN_SCHEMA, f"schema id {schema_id}: {problem}") from error
         if cached is not None:
-            part = cached.with_suffix(".part")
-            part.write_text(json.dumps(definition), encoding="utf-8")
-            part.replace(cached)
+            _to_cache(cached, definition)
         return definition
+
+    def _refuse(self, schema_id: int, problem: str, error: BaseException) -> None:
+        refusal = (time.monotonic() + self._retry_after_s, problem)
+        if isinstance(error, OSError) and not isinstance(error, urllib.error.HTTPError):
+            self._down = refusal
+            return
+        if len(self._refusals) >= _MAX_SCHEMAS:
+            self._refusals.clear()
+        self._refusals[schema_id] = refusal
 
     def _fetch(self, schema_id: int) -> Any:
         request = urllib.request.Request(  # noqa: S310 - the scheme is checked above
@@ -90,7 +100,26 @@ class SchemaRegistry:
             body = answer.read(_MAX_REGISTRY_ANSWER_BYTES + 1)
         if len(body) > _MAX_REGISTRY_ANSWER_BYTES:
             raise ValueError("the answer is too large")
-        return json.loads(json.loads(body)["schema"])
+        definition = json.loads(json.loads(body)["schema"])
+        if not (isinstance(definition, dict) and definition.get("type") == "record"):
+            raise ValueError("its schema is not a record's")
+        return definition
+
+
+def _from_cache(path: Path) -> Any | None:
+    """The schema that a file holds; None where there is no such file or it is damaged."""
+    try:
+        return parse_schema_text(path.read_bytes())
+    except (OSError, AlertError):
+        return None
+
+
+def _to_cache(path: Path, definition: Any) -> None:
+    """Write a schema whole or not at all.  A disk that is full must not cost the packet: it is asked for again."""
+    with contextlib.suppress(OSError):
+        part = path.with_suffix(f".{os.getpid()}.part")
+        part.write_text(json.dumps(definition), encoding="utf-8")
+        part.replace(path)
 
 
 class WireDecoder:
@@ -152,7 +181,7 @@ def named_schema(name: str) -> Any:
     if path.suffix == ".avsc" and path.is_file():
         from fastavro.schema import load_schema
 
-        return load_schema(path)
+        return load_schema(str(path))
     try:
         major, minor = (int(part) for part in name.removeprefix("lsst.v").removesuffix(".alert").split("_"))
     except ValueError:

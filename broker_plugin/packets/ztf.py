@@ -5,6 +5,7 @@ Schema: Zwicky Transient Facility, "ztf-avro-alert"; Masci et al. 2019, PASP 131
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,7 +17,7 @@ from broker_plugin.packets.schemas import Wanted
 
 NAME = "ztf"
 _MJD_ORIGIN_JD = 2400000.5
-_BANDS = {1: "g", 2: "r", 3: "i"}
+_BANDS: dict[float, str] = {1: "g", 2: "r", 3: "i"}
 _CUTOUTS = {name: f"cutout{name.capitalize()}" for name in STAMP_NAMES}
 _MISSING = -999.0
 _POSITIVE = {"t": True, "1": True, "f": False, "0": False}
@@ -34,7 +35,7 @@ def claims(schema_name: str, record: Mapping[str, Any]) -> bool:
     if schema_name.startswith("ztf."):
         return True
     object_id = record.get("objectId")
-    return isinstance(object_id, str) and object_id.startswith("ZTF") and "candidate" in record
+    return isinstance(object_id, str) and object_id.startswith("ZTF") and ("candid" in record or "candidate" in record)
 
 
 def wanted(fields: Iterable[str] | None, history: bool) -> Wanted:
@@ -127,7 +128,7 @@ def _first_index(length: int, position: Any, quadrant_length: int) -> int:
     """Where the pixels of a cut-off axis begin within the whole stamp."""
     if length == STAMP_PIXELS:
         return 0
-    if isinstance(position, (int, float)):
+    if isinstance(position, (int, float)) and math.isfinite(position):
         half = STAMP_PIXELS // 2
         centre = round(position - 1.0)
         before = max(0, half - centre)
@@ -169,4 +170,4 @@ def _clean(name: str, value: Any) -> Any:
         return _POSITIVE.get(value, value) if isinstance(value, str) else value
     if isinstance(value, np.generic):
         return _clean(name, value.item())
-    return None if value == _MISSING or value == "null" else value
+    return None if isinstance(value, (int, str)) and value in (_MISSING, "null") else value

@@ -83,7 +83,7 @@ def classified(
     probabilities
         One for each of ``producer.classes``, in that order; shape (classes,).
     novelty
-        How unlike the training data the input is, in the model's own scale.
+        How unlike the training data the input is; see the schema.
     detections_used, stamps_used
         How many the model saw, this alert's included.
     imputed_features
@@ -234,6 +234,7 @@ def _record(
         imputed_features,
         _harmless(identity.input_schema, _MAX_NAME),
         _harmless(identity.source, _MAX_SOURCE),
+        digest,
         produced_at,
         __version__,
     )

@@ -59,6 +59,7 @@ class ClassificationRecord:
     imputed_features: tuple[str, ...]
     input_schema: str | None
     source: str | None
+    packet_sha256: str | None
     produced_at: datetime
     broker_plugin_version: str
 

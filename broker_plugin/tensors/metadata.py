@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from broker_plugin.alert import Alert, AlertError, Identity, Reason
 from broker_plugin.bundles import FeatureSpec
+from broker_plugin.packets.fields import shown
 from broker_plugin.tensors.coordinates import ecliptic, galactic
 
 Column = NDArray[np.float64]
@@ -92,15 +93,15 @@ def feature_matrix(alerts: Sequence[Alert], features: Sequence[FeatureSpec]) -> 
     for index, feature in enumerate(features):
         raw = _source_column(alerts, feature, columns, problems)
         missing[:, index] = np.isnan(raw)
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             values[:, index] = _standardised(np.where(missing[:, index], feature.fill, raw), feature)
         for row in np.flatnonzero(~np.isfinite(values[:, index])):
-            detail = f"{feature.source} is {raw[row]:g}: out of range"
+            detail = f"{feature.source} is {raw[row]:g}: beyond the range of float32"
             problems.setdefault(int(row), AlertError(Reason.INVALID_FIELD, detail))
     values[list(problems)] = 0.0
     imputed = [()] * len(alerts)  # type: list[tuple[str, ...]]
     for row in np.flatnonzero(missing.any(axis=1)):
-        imputed[row] = tuple(features[i].name for i in np.flatnonzero(missing[row]))
+        imputed[row] = tuple(features[int(i)].name for i in np.flatnonzero(missing[row]))
     return FeatureMatrix(values, imputed, problems)
 
 
@@ -110,7 +111,9 @@ def _source_column(
     """The feature's source for each alert, NaN where missing; columns read before are in ``columns``."""
     derived = DERIVED.get(feature.source)
     if derived is not None:
-        return derived.compute(*(_field_column(alerts, name, columns, problems) for name in derived.fields))
+        inputs = [_field_column(alerts, name, columns, problems) for name in derived.fields]
+        with np.errstate(over="ignore", invalid="ignore"):
+            return derived.compute(*inputs)
     column = _field_column(alerts, feature.source, columns, problems)
     if (feature.true_value, feature.false_value) == (1.0, 0.0):
         return column
@@ -122,6 +125,7 @@ def _field_column(
 ) -> Column:
     column = columns.get(name)
     if column is None:
+        raw: list[object]
         if name == NON_DETECTIONS:
             raw = [alert.non_detections for alert in alerts]
         else:
@@ -134,26 +138,41 @@ def _as_column(raw: list[object], name: str, problems: dict[int, AlertError]) ->
     """Values as float64, None as NaN.  numpy would read the string "1.5" as a number, so types are looked at first."""
     if _PLAIN_TYPES.issuperset(map(type, raw)):
         try:
-            return np.array(raw, dtype=np.float64)
+            column = np.array(raw, dtype=np.float64)
         except OverflowError:  # an integer beyond float64; found below
             pass
+        else:
+            if not np.isinf(column).any():
+                return column
     column = np.full(len(raw), np.nan)
     for row, value in enumerate(raw):
-        try:
-            if type(value) not in _PLAIN_TYPES:
-                raise TypeError
-            column[row] = np.nan if value is None else value
-        except (TypeError, OverflowError):
-            problems.setdefault(row, AlertError(Reason.INVALID_FIELD, f"{name} is not a number: {value!r:.60}"))
+        number = _as_number(value)
+        if number is None:
+            detail = f"{name} is not a finite number: {shown(value)}"
+            problems.setdefault(row, AlertError(Reason.INVALID_FIELD, detail))
+        else:
+            column[row] = number
     return column
+
+
+def _as_number(value: object) -> float | None:
+    """A value as a float, NaN where it is missing; None where it is no number, or infinite."""
+    if value is None:
+        return np.nan
+    if not isinstance(value, (float, int)):  # numpy's doubles are floats, its other scalars are not in an `Alert`
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return None if np.isinf(number) else number
 
 
 def _standardised(column: Column, feature: FeatureSpec) -> Column:
     low, high = feature.clip
-    # An infinite value is no measurement: it must not turn into the clip's bound.
-    clipped = np.where(np.isinf(column), column, np.clip(column, low, high)) if (low, high) != (None, None) else column
+    clipped = column if (low, high) == (None, None) else np.clip(column, low, high)
     if feature.transform == "log10":
-        clipped = np.log10(np.where(clipped == -np.inf, np.nan, clipped))
+        clipped = np.log10(clipped)
     elif feature.transform == "asinh":
         clipped = np.arcsinh(clipped / feature.scale)
     return (clipped - feature.mean) / feature.std
@@ -168,4 +187,5 @@ def _ratio(over: Column, under: Column) -> Column:
 
 def missing_row(features: Sequence[FeatureSpec]) -> NDArray[np.float32]:
     """The features of a packet that has none of them: every value imputed; float32, (features,)."""
-    return feature_matrix([Alert(Identity())], features).values[0]
+    row: NDArray[np.float32] = feature_matrix([Alert(Identity())], features).values[0]
+    return row

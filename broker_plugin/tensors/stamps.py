@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,23 +43,29 @@ def fill_stamps(alert: Alert, spec: StampSpec, out: Pixels) -> None:
         image = read_stamp(alert, name)
         pixels, centre = image.pixels, image.centre
         pixels = np.where(np.isfinite(pixels), pixels, np.float32(np.nan))
+        outside = np.nan
         try:
             for step in spec.steps:
-                pixels, centre = _STEPS[step](pixels, centre, spec.size)
+                if step == "crop":
+                    pixels = crop(pixels, centre, spec.size, outside)
+                elif step == "scale_min_max":
+                    pixels = scale_min_max(pixels)
+                else:
+                    pixels, outside = nan_to_zero(pixels), 0.0
         except AlertError as problem:
             raise AlertError(problem.reason, f"cutout{name.capitalize()}: {problem.detail}") from problem
         out[..., channel] = pixels
 
 
-def crop(pixels: Pixels, centre: tuple[int, int], size: int) -> Pixels:
-    """The ``size`` x ``size`` pixels around ``centre`` (row, column); NaN where the stamp does not reach.
+def crop(pixels: Pixels, centre: tuple[int, int], size: int, outside: float = np.nan) -> Pixels:
+    """The ``size`` x ``size`` pixels around ``centre`` (row, column); ``outside`` where the stamp does not reach.
 
     For an even size the centre is the upper right of the four middle pixels.
     """
     row, column = centre[0] - size // 2, centre[1] - size // 2
     if row >= 0 and column >= 0 and row + size <= pixels.shape[0] and column + size <= pixels.shape[1]:
         return pixels[row : row + size, column : column + size]
-    out = np.full((size, size), np.nan, dtype=np.float32)
+    out = np.full((size, size), outside, dtype=np.float32)
     rows = slice(max(row, 0), min(row + size, pixels.shape[0]))
     columns = slice(max(column, 0), min(column + size, pixels.shape[1]))
     out[rows.start - row : rows.stop - row, columns.start - column : columns.stop - column] = pixels[rows, columns]
@@ -79,22 +83,16 @@ def scale_min_max(pixels: Pixels) -> Pixels:
     low = np.fmin.reduce(pixels, axis=None)  # fmin and fmax pass over NaN, and don't warn where all are
     if np.isnan(low):
         raise AlertError(Reason.BLANK_CUTOUT, "no finite pixel in the part that the classifier looks at")
-    shifted = pixels - low
+    with np.errstate(over="ignore"):
+        shifted = pixels - low
     high = np.fmax.reduce(shifted, axis=None)
     if high == 0.0 or not np.isfinite(high):
         what = "all pixels are the same" if high == 0.0 else "pixel values exceed the range of float32"
         raise AlertError(Reason.BLANK_CUTOUT, f"{what} in the part that the classifier looks at")
-    return shifted / high
+    scaled: Pixels = shifted / high
+    return scaled
 
 
 def nan_to_zero(pixels: Pixels) -> Pixels:
     """Zero in the place of NaN."""
     return np.where(np.isnan(pixels), np.float32(0.0), pixels)
-
-
-_Step = Callable[[Pixels, tuple[int, int], int], tuple[Pixels, tuple[int, int]]]
-_STEPS: dict[str, _Step] = {
-    "crop": lambda pixels, centre, size: (crop(pixels, centre, size), (size // 2, size // 2)),
-    "scale_min_max": lambda pixels, centre, _: (scale_min_max(pixels), centre),
-    "nan_to_zero": lambda pixels, centre, _: (nan_to_zero(pixels), centre),
-}

@@ -88,6 +88,7 @@ def fit_stamp_network(
     progress
         Called after each check with the iteration and a line to show.
     """
+    keras.utils.clear_session()  # layers are numbered through a process, and their names are in the SavedModel
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":  # else two runs with one seed differ by how threads took turns
         import tensorflow as tf

@@ -43,7 +43,7 @@ def test_unknown_survey_is_named():
 
 def test_write_examples_writes_packets_and_their_truth(tmp_path):
     write_examples(tmp_path / "new", seed=3, per_class=1)
-    rows = list(csv.DictReader((tmp_path / "new" / "truth.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "new" / "truth.csv").read_text().splitlines()))
     assert Counter(row["survey"] for row in rows) == dict.fromkeys(SURVEYS, len(CLASSES))
     for survey in SURVEYS:
         for packet in simulate_packets(survey, len(CLASSES), seed=3):
@@ -52,7 +52,7 @@ def test_write_examples_writes_packets_and_their_truth(tmp_path):
 
 
 def test_examples_are_listed_and_small():
-    rows = list(csv.DictReader((EXAMPLES / "truth.csv").open()))
+    rows = list(csv.DictReader((EXAMPLES / "truth.csv").read_text().splitlines()))
     listed = {EXAMPLES / row["survey"] / f"{row['alert_id']}.avro" for row in rows}
     present = set(EXAMPLES.glob("*/*.avro"))
     assert listed == present

@@ -1,0 +1,23 @@
+"""The command line: ``broker-plugin``.
+
+Each command is a module.  What they need is imported when they run, so that ``--help`` answers at once and only
+what classifies or trains waits for TensorFlow.
+"""
+
+from __future__ import annotations
+
+from broker_plugin.cli import classify, inspect, plugins, schema, train, weights
+from broker_plugin.cli.program import program
+
+main = program
+"""What the console script calls."""
+
+for _command in (
+    classify.classify,
+    inspect.inspect,
+    schema.schema,
+    weights.weights,
+    plugins.plugins,
+    train.train,
+):
+    main.add_command(_command)

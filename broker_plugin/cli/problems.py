@@ -1,0 +1,58 @@
+"""What can be wrong with a command, as the user is told it."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+
+class UsageProblem(click.ClickException):
+    """Arguments that can't be used: one line on standard error, and exit status 2."""
+
+    exit_code = 2
+
+
+class Failure(click.ClickException):
+    """Work that could not be done, though the arguments were good: one line, and exit status 1."""
+
+    exit_code = 1
+
+
+@contextmanager
+def told_as_usage() -> Iterator[None]:
+    """Turn what the package raises about its arguments into a `UsageProblem`.
+
+    For setting things up alone: an error of these types in the midst of the work would be ours, and has a
+    traceback.
+    """
+    from broker_plugin.bundles import BundleError
+    from broker_plugin.models import DeviceError
+
+    try:
+        yield
+    except (BundleError, DeviceError, ValueError, ImportError) as problem:
+        raise UsageProblem(str(problem)) from problem
+    except OSError as problem:
+        raise UsageProblem(described(problem)) from problem
+
+
+def described(problem: OSError) -> str:
+    """``out.avro: Permission denied``, without the error's number."""
+    reason = problem.strerror or str(problem)
+    return reason if problem.filename is None else f"{problem.filename}: {reason}"
+
+
+def is_broken_pipe(problem: OSError) -> bool:
+    """Whether the reader of a pipe has gone."""
+    return isinstance(problem, BrokenPipeError) or problem.errno == errno.EPIPE
+
+
+def require_paths(paths: tuple[Path, ...]) -> None:
+    """Refuse a path that isn't there."""
+    for path in paths:
+        if not path.exists():
+            raise UsageProblem(f"{path}: no such file or folder")

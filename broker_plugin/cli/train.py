@@ -1,0 +1,154 @@
+"""``broker-plugin train``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from broker_plugin.cli.problems import UsageProblem, described, require_paths
+from broker_plugin.cli.terminal import console, printable, table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from broker_plugin.bundles import Manifest
+
+
+@click.group()
+def train() -> None:
+    """Fit a classifier to labelled packets. Needs the extra: pip install 'broker-plugin[train]'.
+
+    \b
+    For example:
+      broker-plugin train stamp packets/ --labels labels.csv --survey ztf -o weights/my-stamp/0.1.0
+    """
+
+
+@train.command()
+@click.argument("packets", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="PACKETS...")
+@click.option(
+    "--labels",
+    required=True,
+    metavar="CSV",
+    type=click.Path(path_type=Path),
+    help="Table with the columns candid (or alert_id) and label; object_id, split and label_trust are used if there.",
+)
+@click.option("-o", "--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The bundle's folder.")
+@click.option("--survey", required=True, type=click.Choice(["ztf", "rubin"]), help="Whose packets these are.")
+@click.option("--name", help="Name of the bundle: lower-case words joined by hyphens.")
+@click.option("--version", default="0.1.0", show_default=True, help="Version of the bundle: MAJOR.MINOR.PATCH.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Of everything random.")
+@click.option("--iterations", type=click.IntRange(min=1), help="Batches to learn from, at the most.")
+@click.option(
+    "--simulated",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Simulated alerts of each class to learn from besides.",
+)
+def stamp(
+    packets: tuple[Path, ...],
+    labels: Path,
+    out: Path,
+    survey: str,
+    name: str | None,
+    version: str,
+    seed: int,
+    iterations: int | None,
+    simulated: int,
+) -> None:
+    """Fit a stamp classifier and write it as a bundle to DIR, which is made anew.
+
+    \b
+    For example:
+      broker-plugin train stamp packets/ --labels labels.csv --survey ztf -o weights/my-stamp/0.1.0
+    """
+    require_paths((*packets, labels))
+    _refuse_to_overwrite(out)
+    try:
+        import keras  # noqa: F401 - the message of a missing one is ours
+    except ImportError as problem:
+        raise UsageProblem("training needs Keras: pip install 'broker-plugin[train]'") from problem
+    from broker_plugin.bundles import BundleError
+    from broker_plugin.training.fit import FitOptions
+    from broker_plugin.training.train import train_stamp
+
+    screen = console(stderr=True)
+    try:
+        with _progress(screen) as progress:
+            manifest = train_stamp(
+                packets,
+                labels,
+                out,
+                survey=survey,
+                name=name,
+                version=version,
+                seed=seed,
+                simulated=simulated,
+                options=FitOptions() if iterations is None else FitOptions(iterations=iterations),
+                command=shlex.join(["broker-plugin", *sys.argv[1:]]),
+                progress=progress,
+            )
+    except (ValueError, BundleError) as problem:
+        raise UsageProblem(str(problem)) from problem
+    except OSError as problem:
+        raise UsageProblem(described(problem)) from problem
+    _show(console(), manifest, out)
+
+
+def _refuse_to_overwrite(out: Path) -> None:
+    """Refuse to make a folder anew that is no bundle: what else is in it would be gone."""
+    if out.is_dir() and any(out.iterdir()) and not (out / "bundle.json").is_file():
+        raise UsageProblem(f"{out} holds other things than a bundle, and would be emptied: name a folder of its own")
+    if out.exists() and not out.is_dir():
+        raise UsageProblem(f"{out} is a file: name a folder for the bundle")
+
+
+def _show(screen: Console, manifest: Manifest, out: Path) -> None:
+    scores = table(
+        "", "alerts", "right", "balanced", "-log p", *manifest.classes, right=["alerts", "right", "balanced"]
+    )
+    for column in scores.columns[4:]:
+        column.justify = "right"
+    for name, metrics in manifest.metrics.items():
+        recall = metrics["recall"]
+        scores.add_row(
+            name.replace("_", " "),
+            f"{metrics['n']:,}",
+            f"{metrics['accuracy']:.3f}",
+            f"{metrics['balanced_accuracy']:.3f}",
+            f"{metrics['negative_log_likelihood']:.3f}",
+            *(f"{recall[c]:.3f}" if c in recall else "-" for c in manifest.classes),
+        )
+    screen.print(scores)
+    screen.print("right: share of alerts; balanced: mean recall of the classes; -log p: in nats; then recall by class")
+    screen.print(f"{manifest.label} is in {printable(out)}")
+
+
+@contextmanager
+def _progress(screen: Console) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar with the last line of validation; without a terminal, a line for each tenth of the work."""
+    if not screen.is_terminal:
+        shown = -1
+
+        def tell(done: int, total: int, text: str) -> None:
+            nonlocal shown
+            if (tenth := 10 * done // total) > shown:
+                shown = tenth
+                click.echo(f"{done:,} of {total:,} iterations: {text}", err=True)
+
+        yield tell
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    with Progress(*columns, console=screen, transient=True) as bar:
+        task = bar.add_task("reading packets", total=None)
+        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=text)

@@ -1,0 +1,79 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+EXAMPLES = REPOSITORY / "examples" / "packets"
+
+
+@pytest.fixture(scope="session")
+def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of bundles, ``tiny-ztf/0.1.0`` and ``tiny-rubin/0.1.0``: real preprocessing, untrained networks."""
+    root = tmp_path_factory.mktemp("weights")
+    for survey in ("ztf", "rubin"):
+        _write_tiny_bundle(root / f"tiny-{survey}" / "0.1.0", survey)
+    return root
+
+
+@pytest.fixture(scope="session")
+def shared_alerts() -> Path:
+    """The folder of real alerts that stands beside a checkout, where there is one."""
+    folder = REPOSITORY.parent / "shared" / "alerts"
+    if not folder.is_dir():
+        pytest.skip(f"needs the real alerts, which are not in the repository: {folder} is not there")
+    return folder
+
+
+def _write_tiny_bundle(folder: Path, survey: str) -> None:
+    import keras
+
+    from broker_plugin.alert import Alert
+    from broker_plugin.bundles import Manifest, ModelSpec, NoveltySpec
+    from broker_plugin.packets import PacketFiles, PacketReader
+    from broker_plugin.tensors import make_batch
+    from broker_plugin.training.architecture import stamp_network
+    from broker_plugin.training.export import EmbeddingDistance, write_bundle
+    from broker_plugin.training.fit import FitOptions
+    from broker_plugin.training.presets import CLASSES, PRESETS, TAXONOMY, TAXONOMY_VERSION
+
+    preset = PRESETS[survey]
+    manifest = Manifest(
+        name=f"tiny-{survey}",
+        version="0.1.0",
+        kind="stamp",
+        survey=survey,
+        description="An untrained network, for tests.",
+        taxonomy=TAXONOMY,
+        taxonomy_version=TAXONOMY_VERSION,
+        classes=CLASSES,
+        preprocessing_version="1.0",
+        stamps=preset.stamps,
+        features=preset.features,
+        model=ModelSpec(signatures={"float32": ""}),
+        novelty=NoveltySpec("test", (0.0, 10.0, 100.0)),
+    )
+    # Features of order one, or the softmax would say 0 and 1 of every alert.
+    alerts = [p for p in PacketFiles([EXAMPLES / survey], PacketReader()) if isinstance(p, Alert)]
+    raw = make_batch(alerts, manifest).features.astype(np.float64)
+    scaled = zip(preset.features, raw.mean(axis=0), np.maximum(raw.std(axis=0), 1e-3), strict=True)
+    manifest = replace(
+        manifest, features=tuple(replace(f, mean=float(mean), std=float(std)) for f, mean, std in scaled)
+    )
+    keras.utils.set_random_seed(7)
+    options = FitOptions(kernel=1)
+    network = stamp_network(
+        size=preset.stamps.size,
+        channels=len(preset.stamps.channels),
+        features=len(preset.features),
+        classes=len(CLASSES),
+        kernel=options.kernel,
+    )
+    rng = np.random.default_rng(7)
+    distance = EmbeddingDistance(rng.normal(size=(40, 64)), np.arange(40) % len(CLASSES))
+    write_bundle(folder, manifest, network, distance, options, "# Untrained, for tests\n")
