@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= ../shared/alerts
 
-.PHONY: install demo test test-slow lint types weights clean
+.PHONY: install demo test test-slow lint types bench weights clean
 
 install: $(VENV)/.installed
 
@@ -33,6 +33,9 @@ lint: install
 
 types: install
 	$(BIN)/mypy
+
+bench: install
+	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-columns=median,iqr,ops,rounds --benchmark-sort=name
 
 # The commands that made what is in weights/: the same data give the same files, to the bit, on the same processor.
 weights: install

@@ -85,15 +85,18 @@ class Stage:
         The surveys of its classifiers.
     reader
         Reads packets as far as its classifiers need them.
+    device
+        Where the classifiers run, as TensorFlow names it: ``/CPU:0``, ``/GPU:0``.
     """
 
     name = NAME
     version = __version__
 
-    def __init__(self, classifiers: Sequence[Classifier], reader: PacketReader) -> None:
+    def __init__(self, classifiers: Sequence[Classifier], reader: PacketReader, device: str) -> None:
         self.classifiers = tuple(classifiers)
         self.surveys = tuple(sorted({c.manifest.survey for c in classifiers}))
         self.reader = reader
+        self.device = device
         self._producer = Producer(self.name, self.version)
 
     def on_alert(self, alert: Packet) -> list[ClassificationRecord]:
@@ -188,7 +191,7 @@ def load_stage(
     )
     runtime = Runtime(device, threads)
     models = [runtime.load(bundle, precision=precision, max_batch=max_batch) for bundle in loaded]
-    return Stage([Classifier(model) for model in models], reader)
+    return Stage([Classifier(model) for model in models], reader, runtime.device)
 
 
 def _unclaimed(packet: Alert | Rejected) -> Rejected:

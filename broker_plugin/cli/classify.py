@@ -183,8 +183,8 @@ def _load(bundles: tuple[str, ...], batch: int, screen: Console, quiet: bool, op
                 screen.print(f"broker-plugin: passed over a broken bundle: {printable(bundle.problem)}")
             if not found:
                 raise UsageProblem("no bundles found: give --weights DIR, or set BROKER_PLUGIN_WEIGHTS to their folder")
-        with loading_models(show=not quiet):
-            return load_stage(bundles or None, max_batch=batch, **options)
+    with loading_models(show=not quiet), told_as_usage():
+        return load_stage(bundles or None, max_batch=batch, **options)
 
 
 def _refuse_no_packets(paths: tuple[Path, ...]) -> None:

@@ -14,6 +14,7 @@ from matplotlib.colors import Colormap, FuncNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 
 from broker_plugin.alert import AlertError
 from broker_plugin.cli.drawing import NO_DATA
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
 _WIDTH_INCHES = 12.0
 _STAMPS_INCHES = 4.6
 _BARS_INCHES = 2.5
-_TITLE_INCHES = 0.75
+_TITLE_INCHES = 0.6
 _DPI = 130
 _CHARTS_IN_A_ROW = 3
-_BOX_COLOURS = ("#ffffff", "#ffb000", "#ff6db6")
+_TICKS_AT = np.linspace(0.06, 0.94, 5)  # of the colour bar
+_BOX_COLOURS = ("white", "#ffb000", "#ff6db6")
+_OUTLINE = [withStroke(linewidth=2.5, foreground="black")]  # white is then seen on any sky
 _OTHER, _HIGHEST = "#b8c4d0", "#1f6f8b"
 
 
@@ -50,14 +53,14 @@ def write_figure(seen: Inspection, path: Path) -> None:
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08)
     figure = Figure(figsize=(_WIDTH_INCHES, height), dpi=_DPI, layout=layout)
     FigureCanvasAgg(figure)
-    figure.suptitle(_title(seen), fontsize=12)
-    heights = [_STAMPS_INCHES] + [_BARS_INCHES] * chart_rows
-    parts = figure.subfigures(1 + chart_rows, 1, height_ratios=heights, squeeze=False)[:, 0]
-    for axes, (name, stamp) in zip(parts[0].subplots(1, len(seen.stamps)), seen.stamps.items(), strict=True):
+    heights = [_TITLE_INCHES, _STAMPS_INCHES] + [_BARS_INCHES] * chart_rows
+    parts = figure.subfigures(2 + chart_rows, 1, height_ratios=heights, squeeze=False)[:, 0]
+    parts[0].text(0.5, 0.5, _title(seen), ha="center", va="center", fontsize=12, linespacing=1.4)
+    for axes, (name, stamp) in zip(parts[1].subplots(1, len(seen.stamps)), seen.stamps.items(), strict=True):
         _draw_stamp(axes, name, stamp, seen)
     for row in range(chart_rows):
         shown_here = records[row * _CHARTS_IN_A_ROW : (row + 1) * _CHARTS_IN_A_ROW]
-        charts = parts[1 + row].subplots(1, min(len(records), _CHARTS_IN_A_ROW), squeeze=False)[0]
+        charts = parts[2 + row].subplots(1, min(len(records), _CHARTS_IN_A_ROW), squeeze=False)[0]
         for axes, record in zip(charts, shown_here, strict=False):
             _draw_chart(axes, record)
         for axes in charts[len(shown_here) :]:
@@ -97,7 +100,7 @@ def _draw_stamp(axes: Axes, name: str, stamp: Image | AlertError, seen: Inspecti
     bar.set_label(FLUX_UNIT[survey], fontsize=9)
     if stretch is not None:
         # The stretch is far from linear: evenly spaced on the bar, not in flux.
-        ticks = np.unique([_two_digits(v) for v in stretch.inverse(np.linspace(0.06, 0.94, 5))])
+        ticks = np.unique([_rounded(v, stretch.high - stretch.low) for v in stretch.inverse(_TICKS_AT)])
         bar.set_ticks(list(ticks), labels=[f"{tick:g}" for tick in ticks])
     bar.ax.minorticks_off()
     _draw_boxes(axes, stamp, seen)
@@ -107,25 +110,30 @@ def _draw_stamp(axes: Axes, name: str, stamp: Image | AlertError, seen: Inspecti
 
 
 def _colour_map(name: str) -> Colormap:
-    chosen = colormaps["RdBu_r" if name == SIGNED else "viridis"].copy()
+    chosen = colormaps["RdBu_r" if name == SIGNED else "viridis"]
     red, green, blue = (channel / 255.0 for channel in NO_DATA)
-    chosen.set_bad((red, green, blue))
-    return chosen
+    return chosen.with_extremes(bad=(red, green, blue))
 
 
-def _two_digits(value: float) -> float:
-    return float(f"{value:.2g}")
+def _rounded(value: float, span: float) -> float:
+    """Two digits of the value; zero where it is next to nothing of the span."""
+    return 0.0 if abs(value) < 1e-4 * span else float(f"{value:.2g}")
 
 
 def _draw_boxes(axes: Axes, stamp: Image, seen: Inspection) -> None:
-    """The part that each classifier sees; those that see the same share a box."""
-    sizes = {bundle.manifest.stamps.size for bundle in seen.bundles}
-    signed = axes.get_title() == SIGNED
+    """The part that each classifier sees, with its name; those that see the same share a box."""
+    names: dict[int, list[str]] = {}
+    for bundle in seen.bundles:
+        names.setdefault(bundle.manifest.stamps.size, []).append(bundle.manifest.name)
     row, column = stamp.centre
-    for number, size in enumerate(sorted(sizes)):
-        corner = (column - size // 2 - 0.5, row - size // 2 - 0.5)
-        colour = "#222222" if signed else _BOX_COLOURS[number % len(_BOX_COLOURS)]
-        axes.add_patch(Rectangle(corner, size, size, fill=False, edgecolor=colour, linewidth=1.2, linestyle="--"))
+    for number, size in enumerate(sorted(names)):
+        x, y = column - size // 2 - 0.5, row - size // 2 - 0.5
+        colour = _BOX_COLOURS[number % len(_BOX_COLOURS)]
+        box = Rectangle((x, y), size, size, fill=False, edgecolor=colour, linewidth=1.2, path_effects=_OUTLINE)
+        axes.add_patch(box)
+        label = f"seen by {', '.join(names[size])}"
+        top = y + size + 0.01 * stamp.pixels.shape[0]
+        axes.text(x, top, label, color=colour, fontsize=9, va="bottom", path_effects=_OUTLINE, clip_on=True)
 
 
 def _draw_scale(axes: Axes, shape: tuple[int, ...], pixel_arcsec: float) -> None:
@@ -133,10 +141,9 @@ def _draw_scale(axes: Axes, shape: tuple[int, ...], pixel_arcsec: float) -> None
     wanted = 0.25 * shape[1] * pixel_arcsec
     length = max((step for step in (0.5, 1, 2, 5, 10, 20) if step <= wanted), default=0.5)
     x, y = 0.05 * shape[1], 0.06 * shape[0]
-    # The text stands on a plate, to be read on any sky.
-    plate: dict[str, Any] = {"facecolor": "black", "alpha": 0.55, "edgecolor": "none", "pad": 2.0}
-    axes.plot([x, x + length / pixel_arcsec], [y, y], color="white", linewidth=2.5, solid_capstyle="butt")
-    axes.text(x, y + 0.025 * shape[0], f'{length:g}"', color="white", fontsize=10, va="bottom", bbox=plate)
+    ends = [x, x + length / pixel_arcsec]
+    axes.plot(ends, [y, y], color="white", linewidth=2.0, path_effects=[withStroke(linewidth=4.0, foreground="black")])
+    axes.text(x, y + 0.02 * shape[0], f'{length:g}"', color="white", fontsize=10, va="bottom", path_effects=_OUTLINE)
 
 
 def _draw_compass(axes: Axes, north_deg: float) -> None:
@@ -145,15 +152,11 @@ def _draw_compass(axes: Axes, north_deg: float) -> None:
     for label, angle_deg in (("N", north_deg), ("E", north_deg + 90.0)):
         angle = math.radians(angle_deg)
         dx, dy = -reach * math.sin(angle), reach * math.cos(angle)
-        axes.annotate(
-            "",
-            xy=(x + dx, y + dy),
-            xytext=(x, y),
-            xycoords="axes fraction",
-            arrowprops={"arrowstyle": "-|>", "color": "black", "linewidth": 1.6, "shrinkA": 0, "shrinkB": 0},
-        )
-        at = {"transform": axes.transAxes, "ha": "center", "va": "center"}
-        axes.text(x + 1.45 * dx, y + 1.45 * dy, label, fontsize=10, fontweight="bold", **at)
+        arrow: dict[str, Any] = {"arrowstyle": "-|>", "color": "white", "linewidth": 1.4, "shrinkA": 0, "shrinkB": 0}
+        arrow["path_effects"] = [withStroke(linewidth=3.0, foreground="black")]
+        axes.annotate("", xy=(x + dx, y + dy), xytext=(x, y), xycoords="axes fraction", arrowprops=arrow)
+        where: dict[str, Any] = {"transform": axes.transAxes, "ha": "center", "va": "center", "fontsize": 10}
+        axes.text(x + 1.5 * dx, y + 1.5 * dy, label, color="white", path_effects=_OUTLINE, **where)
 
 
 def _draw_chart(axes: Axes, record: ClassificationRecord) -> None:

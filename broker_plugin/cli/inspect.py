@@ -60,7 +60,8 @@ def inspect(
     """
     if png is not None:
         _check_png(png)
-    seen = _look(packet, index, _reader(schema_registry, schema_cache, datum_schema), not no_classify, options)
+    packets = {"schema_registry": schema_registry, "schema_cache": schema_cache, "datum_schema": datum_schema}
+    seen = _look(packet, index, packets, not no_classify, options)
     if as_json:
         from broker_plugin.cli.inspection import as_json as to_json
 
@@ -83,26 +84,36 @@ def _check_png(png: Path) -> None:
         raise UsageProblem("--png needs matplotlib: pip install 'broker-plugin[plot]'") from problem
 
 
-def _reader(schema_registry: str | None, schema_cache: Path | None, datum_schema: str | None) -> PacketReader:
+def _reader(
+    *, history: bool, schema_registry: str | None, schema_cache: Path | None, datum_schema: str | None
+) -> PacketReader:
     from broker_plugin.packets import PacketReader, SchemaRegistry
 
     if schema_cache is not None and schema_registry is None:
         raise UsageProblem("--schema-cache keeps a registry's answers: give --schema-registry URL too")
     with told_as_usage():
         registry = None if schema_registry is None else SchemaRegistry(schema_registry, cache_dir=schema_cache)
-        return PacketReader(registry=registry, datum_schema=datum_schema)
+        return PacketReader(history=history, registry=registry, datum_schema=datum_schema)
 
 
-def _look(name: str, index: int | None, reader: PacketReader, classify: bool, options: dict[str, Any]) -> Inspection:
-    from broker_plugin.alert import Alert
+def _look(name: str, index: int | None, packets: dict[str, Any], classify: bool, options: dict[str, Any]) -> Inspection:
+    from broker_plugin.alert import Alert, Rejected
     from broker_plugin.cli.inspection import Inspection, find_packet, read_planes, read_stamps
 
-    packet, has_neighbours = find_packet(name, index, reader)
+    packet, has_neighbours = find_packet(name, index, _reader(history=True, **packets))
+    history_problem = None
+    if isinstance(packet, Rejected):
+        # A classifier that doesn't look at the history isn't stopped by a bad one.
+        without_history, _ = find_packet(name, index, _reader(history=False, **packets))
+        if isinstance(without_history, Alert):
+            history_problem = packet.detail
+            packet = without_history
     bundles = _bundles(packet.identity.survey, options)
     if not isinstance(packet, Alert):
         return Inspection(packet, has_neighbours, {}, None, bundles, None)
     records = _ask(packet, bundles, options) if classify else None
-    return Inspection(packet, has_neighbours, read_stamps(packet), read_planes(packet), bundles, records)
+    stamps, planes = read_stamps(packet), read_planes(packet)
+    return Inspection(packet, has_neighbours, stamps, planes, bundles, records, history_problem)
 
 
 def _bundles(survey: str | None, options: dict[str, Any]) -> list[Bundle]:
@@ -120,7 +131,7 @@ def _ask(alert: Alert, bundles: Sequence[Bundle], options: dict[str, Any]) -> li
     from broker_plugin.stage import load_stage
 
     settings = {name: options[name] for name in ("device", "precision", "threads")}
-    with told_as_usage(), loading_models(show=True):
+    with loading_models(show=True), told_as_usage():
         stage = load_stage([str(bundle.path) for bundle in bundles], max_batch=1, **settings)
     return stage.on_alert(alert)
 
@@ -184,8 +195,8 @@ def _caption(pixels: Any, unit: str) -> str:
     finite = pixels[np.isfinite(pixels)]
     size = f"{pixels.shape[1]} x {pixels.shape[0]}"
     if finite.size == 0:
-        return f"{size}, no value"
-    missing = f", {1.0 - finite.size / pixels.size:.0%} without value" if finite.size < pixels.size else ""
+        return f"{size}, no value at all"
+    missing = f", {1.0 - finite.size / pixels.size:.0%} no value" if finite.size < pixels.size else ""
     return f"{size}, {finite.min():.4g} to {finite.max():.4g} {unit}{missing}"
 
 
@@ -202,7 +213,8 @@ def _show_facts(seen: Inspection, screen: Console) -> None:
     groups = [("packet", _identity_rows(seen))]
     if isinstance(seen.packet, Alert):
         groups += grouped(seen.packet)
-        groups.append(("history in the packet", _history_rows(seen.packet)))
+        bad_history = [("can't be read", seen.history_problem)] if seen.history_problem else None
+        groups.append(("history in the packet", bad_history or _history_rows(seen.packet)))
     if seen.planes is not None:
         groups.append(("science stamp", _plane_rows(seen)))
     for title, rows in groups:

@@ -38,6 +38,8 @@ class Inspection:
         The classifiers of its survey.
     records
         Their answers; None where they were not asked.
+    history_problem
+        What keeps the history from being read, where that alone is wrong with the packet.
     """
 
     packet: Alert | Rejected
@@ -46,6 +48,7 @@ class Inspection:
     planes: Planes | None
     bundles: Sequence[Bundle]
     records: Sequence[ClassificationRecord] | None
+    history_problem: str | None = None
 
 
 def find_packet(name: str, index: int | None, reader: PacketReader) -> tuple[Alert | Rejected, bool]:
@@ -139,7 +142,11 @@ def as_json(seen: Inspection) -> dict[str, Any]:
     else:
         plain |= {
             "values": dict(seen.packet.values),
-            "history": {"detections": len(seen.packet.history), "upper_limits": seen.packet.non_detections},
+            "history": {
+                "detections": len(seen.packet.history),
+                "upper_limits": seen.packet.non_detections,
+                "problem": seen.history_problem,
+            },
             "stamps": {name: _stamp_json(stamp) for name, stamp in seen.stamps.items()},
         }
     if seen.planes is not None:

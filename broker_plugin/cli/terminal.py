@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+import click
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -32,7 +34,7 @@ def loading_models(*, show: bool) -> Iterator[None]:
     """A sign that work goes on, while TensorFlow starts and models load.
 
     What TensorFlow's own code writes to file descriptor 2 as it starts is kept back, since it can't be told not to,
-    and shown if the start fails; all of it is shown to whoever sets ``TF_CPP_MIN_LOG_LEVEL``.
+    and shown if something fails that nobody thought of; to whoever sets ``TF_CPP_MIN_LOG_LEVEL`` it is always shown.
     """
     from rich.console import Console
 
@@ -47,8 +49,9 @@ def loading_models(*, show: bool) -> Iterator[None]:
         try:
             with waiting:
                 yield
-        except (Exception, KeyboardInterrupt):
-            os.dup2(shown.fileno(), 2)
+        except click.ClickException:  # says in one line what is wrong
+            raise
+        except Exception:
             kept_back.seek(0)
             shown.write(kept_back.read().decode(errors="replace"))
             raise

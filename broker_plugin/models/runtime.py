@@ -204,7 +204,6 @@ def _calibrated(raw: NDArray[np.float64], temperature: float) -> NDArray[np.floa
     """Probabilities to the power 1/temperature, each row divided by its sum; NaN where that has no value."""
     with np.errstate(invalid="ignore", divide="ignore"):
         powered = raw ** (1.0 / temperature)
-        probabilities = powered / powered.sum(axis=1, keepdims=True)
-    bad = ~np.isfinite(probabilities).all(axis=1)
-    probabilities[bad] = np.nan
+        probabilities: NDArray[np.float64] = powered / powered.sum(axis=1, keepdims=True)
+    probabilities[~np.isfinite(probabilities).all(axis=1)] = np.nan
     return probabilities

@@ -5,7 +5,7 @@ class TooLargeError(ValueError):
     """Input that goes over one of the bounds below."""
 
 
-MAX_PACKET_BYTES = 8 << 20
+MAX_PACKET_BYTES = 4 << 20
 """One alert, after gunzip and the container's codec.  The largest real ones seen: 0.5 MB."""
 
 MAX_FILE_BYTES = 2 << 30

@@ -49,8 +49,9 @@ def make_batch(alerts: Sequence[Alert], manifest: Manifest) -> TensorBatch:
         try:
             fill_stamps(alert, spec, stamps[row])
         except AlertError as problem:
-            stamps[row] = 0.0
             # What is wrong with the images comes first: without them no metadata would help.
             problems[row] = problem
-    matrix.values[list(problems)] = 0.0
+    bad = list(problems)
+    stamps[bad] = 0.0
+    matrix.values[bad] = 0.0
     return TensorBatch(stamps, matrix.values, matrix.imputed, problems)

@@ -42,6 +42,9 @@ def ecliptic(ra_deg: Degrees, dec_deg: Degrees) -> tuple[Degrees, Degrees]:
 
 def _rotate(matrix: NDArray[np.float64], ra_deg: Degrees, dec_deg: Degrees) -> tuple[Degrees, Degrees]:
     ra, dec = np.radians(ra_deg), np.radians(dec_deg)
-    x, y, z = matrix @ np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+    i, j, k = np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)
+    # Not ``matrix @ vectors``: the last bit of a matrix product depends on how many vectors there are.
+    x, y, z = (row[0] * i + row[1] * j + row[2] * k for row in matrix)
+    longitude = np.degrees(np.arctan2(y, x)) % 360.0  # 360 for the smallest negative angles
     # arctan2 rather than arcsin(z): exact at the poles too.
-    return np.degrees(np.arctan2(y, x)) % 360.0, np.degrees(np.arctan2(z, np.hypot(x, y)))
+    return np.where(longitude == 360.0, 0.0, longitude), np.degrees(np.arctan2(z, np.hypot(x, y)))

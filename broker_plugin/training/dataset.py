@@ -132,7 +132,7 @@ def load_examples(
     found: dict[int, Alert] = {}
     for alert in PacketFiles(paths, reader):
         alert_id = alert.identity.alert_id
-        if isinstance(alert, Alert) and alert.identity.survey == survey and alert_id in labels:
+        if alert_id is not None and alert_id in labels and isinstance(alert, Alert) and alert.identity.survey == survey:
             found.setdefault(alert_id, alert)
     return Examples(list(found.values()), [labels[alert_id] for alert_id in found])
 

@@ -41,7 +41,7 @@ def scores(truth: NDArray[np.int64], probabilities: Probabilities, classes: Sequ
 def sharpened(probabilities: Probabilities, temperature: float) -> Probabilities:
     """Probabilities to the power 1/temperature, normalised: Guo et al. 2017, arXiv:1706.04599."""
     powered = np.asarray(probabilities, dtype=np.float64) ** (1.0 / temperature)
-    return powered / powered.sum(axis=1, keepdims=True)
+    return np.asarray(powered / powered.sum(axis=1, keepdims=True))
 
 
 def best_temperature(truth: NDArray[np.int64], probabilities: Probabilities) -> float:

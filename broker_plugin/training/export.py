@@ -47,7 +47,7 @@ class EmbeddingDistance:
     def of(self, embedding: np.ndarray) -> np.ndarray:
         """Distance of each row of (n, d)."""
         offset = (embedding[:, None, :] - self.means) @ self.whitening
-        return np.sqrt((offset**2).sum(axis=2).min(axis=1))
+        return np.asarray(np.sqrt((offset**2).sum(axis=2).min(axis=1)))
 
 
 def novelty_of(distance: EmbeddingDistance, network: keras.Model, held_out: Arrays) -> NoveltySpec:

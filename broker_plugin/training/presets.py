@@ -33,9 +33,11 @@ class Preset:
     median_fill: frozenset[str]
 
 
-# Left out on purpose, though the 2021 paper has them: ndethist, ncovhist and non_detections, which tell how
-# an alert was collected (asteroids and bogus were taken at their first detection, the rest much later), and
-# ra, dec and the longitudes, by which a net remembers single objects.  rb and drb too: bogus labels come of them.
+# Left out on purpose, though the 2021 paper has them: what tells how an alert was collected rather than what it
+# is.  ndethist, ncovhist and non_detections (asteroids and bogus were taken at their first detection, the rest
+# much later); diffmaglim (the labelled asteroids are of seven nights); ra, dec, the longitudes and the Galactic
+# latitude (the asteroids of those nights lie far south of the plane).  Solar-system objects keep to the ecliptic
+# on both sides alike, hence the absolute latitude.  rb and drb are out because bogus labels come of them.
 _ZTF_FEATURES = (
     # No Pan-STARRS source within 30 arcsec is what a missing distance means; 0.5 is "star or galaxy unknown".
     *(FeatureSpec(f"sgscore{i}", f"sgscore{i}", clip=(0.0, 1.0), fill=0.5) for i in (1, 2, 3)),
@@ -44,7 +46,6 @@ _ZTF_FEATURES = (
     FeatureSpec("fwhm", "fwhm", clip=(0.0, 10.0)),
     FeatureSpec("magpsf", "magpsf", clip=(10.0, 24.0)),
     FeatureSpec("sigmapsf", "sigmapsf", clip=(0.0, 1.0)),
-    FeatureSpec("diffmaglim", "diffmaglim", clip=(14.0, 24.0)),
     FeatureSpec("classtar", "classtar", clip=(0.0, 1.0)),
     FeatureSpec("distnr", "distnr", clip=(0.0, 30.0), fill=30.0),
     FeatureSpec("magnr", "magnr", clip=(10.0, 26.0), fill=26.0),
@@ -60,10 +61,8 @@ _ZTF_FEATURES = (
     FeatureSpec("nneg", "nneg", clip=(0.0, 25.0)),
     FeatureSpec("sumrat", "sumrat", clip=(0.0, 1.0)),
     FeatureSpec("magdiff", "magdiff", clip=(-2.0, 2.0)),
-    FeatureSpec("seeratio", "seeratio", clip=(0.0, 4.0)),
     FeatureSpec("scorr", "scorr", "asinh", 5.0, clip=(0.0, 1000.0)),
-    FeatureSpec("ecliptic_latitude", "ecliptic_latitude_deg"),
-    FeatureSpec("galactic_latitude", "galactic_latitude_deg"),
+    FeatureSpec("ecliptic_latitude", "abs_ecliptic_latitude_deg"),
 )
 
 # Fluxes in nJy; asinh is a logarithm that bears noise and either sign, its scale about the noise of a visit.
@@ -79,8 +78,7 @@ _RUBIN_FEATURES = (
     FeatureSpec("trail_length", "trailLength", "asinh", 1.0, clip=(0.0, 100.0), fill=0.0),
     FeatureSpec("is_dipole", "isDipole", fill=0.0),
     FeatureSpec("bbox_size", "bboxSize", "asinh", 10.0, clip=(0.0, 1000.0)),
-    FeatureSpec("ecliptic_latitude", "ecliptic_latitude_deg"),
-    FeatureSpec("galactic_latitude", "galactic_latitude_deg"),
+    FeatureSpec("ecliptic_latitude", "abs_ecliptic_latitude_deg"),
 )
 
 PRESETS = {
@@ -91,9 +89,8 @@ PRESETS = {
         stamps=StampSpec(channels=STAMP_NAMES, size=21),
         features=_ZTF_FEATURES,
         median_fill=frozenset(
-            {"fwhm", "magpsf", "sigmapsf", "diffmaglim", "classtar", "chinr", "sharpnr"}
-            | {"ecliptic_latitude", "galactic_latitude", "ps1_g_r", "ps1_r_i", "ps1_i_z"}
-            | {"elong", "nneg", "sumrat", "magdiff", "seeratio", "scorr"}
+            {"fwhm", "magpsf", "sigmapsf", "classtar", "chinr", "sharpnr", "ecliptic_latitude"}
+            | {"ps1_g_r", "ps1_r_i", "ps1_i_z", "elong", "nneg", "sumrat", "magdiff", "scorr"}
         ),
     ),
     "rubin": Preset(
@@ -105,7 +102,7 @@ PRESETS = {
         features=_RUBIN_FEATURES,
         median_fill=frozenset(
             {"psf_flux", "science_flux", "template_flux", "snr", "extendedness", "difference_over_template"}
-            | {"bbox_size", "ecliptic_latitude", "galactic_latitude"}
+            | {"bbox_size", "ecliptic_latitude"}
         ),
     ),
 }

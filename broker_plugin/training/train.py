@@ -209,8 +209,8 @@ def _model_card(manifest: Manifest, learning: Examples, simulated: int) -> str:
         )
     lines += [
         "- Bogus labels are nearly all the word of another classifier; AGN are mostly blazars.",
-        "- It does not see the number of detections, the night, nor right ascension and longitudes, on purpose: in "
-        "this collection of alerts they tell the class by how it was collected.",
+        "- It does not see the number of detections, the depth of the night, nor the position but for the distance "
+        "from the ecliptic, on purpose: in this collection of alerts they tell the class by how it was collected.",
         "- Small test sets: one alert more or less right in a class of 25 is 4%.",
         "",
         "```json",

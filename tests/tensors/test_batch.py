@@ -1,0 +1,121 @@
+"""Batches: a row of tensors for each alert, whatever stands beside it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from broker_plugin.alert import STAMP_NAMES, Alert, Identity, Reason
+from broker_plugin.bundles import FeatureSpec, StampSpec
+from broker_plugin.packets import PacketReader
+from broker_plugin.simulation import simulate_packets
+from broker_plugin.tensors import make_batch
+from broker_plugin.training.presets import PRESETS
+
+from . import samples
+
+FEATURES = (
+    FeatureSpec("plain", "a", mean=3.0, std=2.0),
+    FeatureSpec("log", "a", "log10", clip=(1e-3, None), fill=1.0),
+    FeatureSpec("asinh", "b", "asinh", 10.0),
+    FeatureSpec("bool", "b", true_value=2.0, false_value=-1.0),
+    FeatureSpec("latitude", "galactic_latitude_deg"),
+    FeatureSpec("ratio", "difference_over_template"),
+)
+
+
+def good(seed: int) -> Alert:
+    rng = np.random.default_rng(seed)
+    values = dict(zip(("a", "b", "ra", "dec", "psfFlux", "templateFlux"), rng.normal(size=6).tolist(), strict=True))
+    return samples.alert(rng.normal(size=(30, 30)).astype(np.float32), **values)
+
+
+def changed(alert: Alert, **values) -> Alert:
+    return Alert(alert.identity, {**alert.values, **values}, alert.cutouts)
+
+
+BAD = {
+    "infinite field": (changed(good(1), a=math.inf), Reason.INVALID_FIELD),
+    "text field": (changed(good(1), b="1.0"), Reason.INVALID_FIELD),
+    "blank": (samples.alert(np.zeros((30, 30), np.float32)), Reason.BLANK_CUTOUT),
+    "no cutouts": (Alert(Identity(survey="rubin")), Reason.NO_CUTOUTS),
+    "corrupt": (Alert(Identity(survey="rubin"), {}, dict.fromkeys(STAMP_NAMES, b"x" * 99)), Reason.CORRUPT_CUTOUT),
+    "both": (changed(samples.alert(np.zeros((30, 30), np.float32)), a=math.inf), Reason.BLANK_CUTOUT),
+    "off the edge": (
+        Alert(Identity(survey="ztf"), {"xpos": math.inf}, good(1).cutouts),
+        Reason.CORRUPT_CUTOUT,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_alert_is_told_and_leaves_its_neighbours_bit_for_bit(name):
+    manifest = samples.manifest(FEATURES)
+    bad, reason = BAD[name]
+    neighbours = [good(i) for i in range(6)]
+    alone = make_batch(neighbours, manifest)
+    mixed = make_batch([*neighbours[:3], bad, *neighbours[3:]], manifest)
+    assert {row: problem.reason for row, problem in mixed.problems.items()} == {3: reason}
+    rows = [0, 1, 2, 4, 5, 6]
+    assert mixed.stamps[rows].tobytes() == alone.stamps.tobytes()
+    assert mixed.features[rows].tobytes() == alone.features.tobytes()
+    assert not mixed.stamps[3].any() and not mixed.features[3].any()
+
+
+def test_row_does_not_depend_on_the_batch():
+    manifest = samples.manifest(FEATURES)
+    alerts = [good(i) for i in range(8)]
+    together = make_batch(alerts, manifest)
+    for row, alert in enumerate(alerts):
+        alone = make_batch([alert], manifest)
+        assert alone.stamps[0].tobytes() == together.stamps[row].tobytes()
+        assert alone.features[0].tobytes() == together.features[row].tobytes()
+
+
+def test_no_alerts_have_tensors_of_no_rows():
+    batch = make_batch([], samples.manifest(FEATURES))
+    assert batch.stamps.shape == (0, 21, 21, 3) and batch.features.shape == (0, len(FEATURES))
+
+
+@pytest.mark.parametrize("survey", ["ztf", "rubin"])
+def test_synthetic_alerts_make_tensors_of_the_shipped_presets(survey):
+    preset = PRESETS[survey]
+    manifest = samples.manifest(preset.features, preset.stamps, survey)
+    alerts = [PacketReader().read(packet.payload) for packet in simulate_packets(survey, 10, seed=2)]
+    batch = make_batch(alerts, manifest)
+    assert batch.problems == {} and np.isfinite(batch.features).all() and np.isfinite(batch.stamps).all()
+    assert batch.stamps.shape == (10, preset.stamps.size, preset.stamps.size, 3)
+
+
+ANYTHING = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=True, allow_infinity=True)
+    | st.text(max_size=5)
+    | st.binary(max_size=5)
+    | st.lists(st.integers(), max_size=2)
+)
+PIXEL_VALUES = st.floats(width=32, allow_nan=True, allow_infinity=True)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    values=st.dictionaries(st.sampled_from(["a", "b", "ra", "dec", "psfFlux", "templateFlux"]), ANYTHING),
+    pixels=st.lists(PIXEL_VALUES, min_size=9, max_size=9),
+    shape=st.sampled_from([(3, 3), (1, 9), (9, 1)]),
+    steps=st.permutations(("crop", "scale_min_max", "nan_to_zero")),
+    size=st.integers(1, 6),
+)
+def test_every_number_is_finite_whatever_comes_in(values, pixels, shape, steps, size):
+    stamps = StampSpec(channels=STAMP_NAMES, size=size, steps=tuple(steps))
+    alert = samples.alert(np.array(pixels, np.float32).reshape(shape), **values)
+    batch = make_batch([alert, good(1)], samples.manifest(FEATURES, stamps))
+    assert np.isfinite(batch.stamps).all() and np.isfinite(batch.features).all()
+    assert set(batch.problems) <= {0, 1}
+    for problem in batch.problems.values():
+        assert problem.reason in (Reason.INVALID_FIELD, Reason.BLANK_CUTOUT)
