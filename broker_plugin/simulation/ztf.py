@@ -195,7 +195,10 @@ def build_alert(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
         "fp_hists": None,
         "cutoutScience": _cutout(f"{files}_sci.fits.gz", scene.science),
         "cutoutTemplate": _cutout(f"candid{candid}_ref.fits.gz", scene.template),
-        "cutoutDifference": _cutout(f"{files}_scimref.fits.gz", scene.difference),
+        # ZTF subtracts the other way round for a source that faded: the detection is bright in its stamp either way.
+        "cutoutDifference": _cutout(
+            f"{files}_scimref.fits.gz", scene.difference if candidate["isdiffpos"] == "t" else -scene.difference
+        ),
     }
 
 

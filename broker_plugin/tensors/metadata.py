@@ -50,8 +50,9 @@ DERIVED: dict[str, Derived] = {
     "galactic_latitude_deg": Derived(("ra", "dec"), lambda ra, dec: galactic(ra, dec)[1]),
     "ecliptic_longitude_deg": Derived(("ra", "dec"), lambda ra, dec: ecliptic(ra, dec)[0]),
     "ecliptic_latitude_deg": Derived(("ra", "dec"), lambda ra, dec: ecliptic(ra, dec)[1]),
-    # How far from the ecliptic, on either side.
+    # How far from the ecliptic and from the Galactic plane, on either side.
     "abs_ecliptic_latitude_deg": Derived(("ra", "dec"), lambda ra, dec: np.abs(ecliptic(ra, dec)[1])),
+    "abs_galactic_latitude_deg": Derived(("ra", "dec"), lambda ra, dec: np.abs(galactic(ra, dec)[1])),
     # Colours of the nearest Pan-STARRS source, AB magnitudes.
     "ps1_g_r": Derived(("sgmag1", "srmag1"), np.subtract),
     "ps1_r_i": Derived(("srmag1", "simag1"), np.subtract),

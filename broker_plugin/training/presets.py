@@ -35,9 +35,9 @@ class Preset:
 
 # Left out on purpose, though the 2021 paper has them: what tells how an alert was collected rather than what it
 # is.  ndethist, ncovhist and non_detections (asteroids and bogus were taken at their first detection, the rest
-# much later); diffmaglim (the labelled asteroids are of seven nights); ra, dec, the longitudes and the Galactic
-# latitude (the asteroids of those nights lie far south of the plane).  Solar-system objects keep to the ecliptic
-# on both sides alike, hence the absolute latitude.  rb and drb are out because bogus labels come of them.
+# much later); diffmaglim (the labelled asteroids are of seven nights); ra, dec and the longitudes.  Latitudes are
+# absolute: planets and stars keep to their planes on both sides alike, but the labelled asteroids lie south of the
+# Milky Way.  rb and drb are out because bogus labels come of them.
 _ZTF_FEATURES = (
     # No Pan-STARRS source within 30 arcsec is what a missing distance means; 0.5 is "star or galaxy unknown".
     *(FeatureSpec(f"sgscore{i}", f"sgscore{i}", clip=(0.0, 1.0), fill=0.5) for i in (1, 2, 3)),
@@ -63,6 +63,7 @@ _ZTF_FEATURES = (
     FeatureSpec("magdiff", "magdiff", clip=(-2.0, 2.0)),
     FeatureSpec("scorr", "scorr", "asinh", 5.0, clip=(0.0, 1000.0)),
     FeatureSpec("ecliptic_latitude", "abs_ecliptic_latitude_deg"),
+    FeatureSpec("galactic_latitude", "abs_galactic_latitude_deg"),
 )
 
 # Fluxes in nJy; asinh is a logarithm that bears noise and either sign, its scale about the noise of a visit.
@@ -79,6 +80,7 @@ _RUBIN_FEATURES = (
     FeatureSpec("is_dipole", "isDipole", fill=0.0),
     FeatureSpec("bbox_size", "bboxSize", "asinh", 10.0, clip=(0.0, 1000.0)),
     FeatureSpec("ecliptic_latitude", "abs_ecliptic_latitude_deg"),
+    FeatureSpec("galactic_latitude", "abs_galactic_latitude_deg"),
 )
 
 PRESETS = {
@@ -89,7 +91,7 @@ PRESETS = {
         stamps=StampSpec(channels=STAMP_NAMES, size=21),
         features=_ZTF_FEATURES,
         median_fill=frozenset(
-            {"fwhm", "magpsf", "sigmapsf", "classtar", "chinr", "sharpnr", "ecliptic_latitude"}
+            {"fwhm", "magpsf", "sigmapsf", "classtar", "chinr", "sharpnr", "ecliptic_latitude", "galactic_latitude"}
             | {"ps1_g_r", "ps1_r_i", "ps1_i_z", "elong", "nneg", "sumrat", "magdiff", "scorr"}
         ),
     ),
@@ -102,7 +104,7 @@ PRESETS = {
         features=_RUBIN_FEATURES,
         median_fill=frozenset(
             {"psf_flux", "science_flux", "template_flux", "snr", "extendedness", "difference_over_template"}
-            | {"bbox_size", "ecliptic_latitude"}
+            | {"bbox_size", "ecliptic_latitude", "galactic_latitude"}
         ),
     ),
 }

@@ -32,13 +32,29 @@ def test_label_is_name_and_version():
     assert samples.manifest().label == "test-ztf/1.2.3"
 
 
-@pytest.mark.parametrize("version", ["0.0.0", "1.10.2", "1.0.0-rc.1", "1.0.0-alpha-1.0x", "1.0.0+build.5", "1.0.0-rc.1+b5"])
+@pytest.mark.parametrize(
+    "version", ["0.0.0", "1.10.2", "1.0.0-rc.1", "1.0.0-alpha-1.0x", "1.0.0+build.5", "1.0.0-rc.1+b5"]
+)
 def test_semantic_version_is_taken(version):
     assert samples.manifest(version=version).version == version
 
 
 @pytest.mark.parametrize(
-    "version", ["1", "1.0", "1.0.0.0", "v1.0.0", "01.0.0", "1.0.0-", "1.0.0-01", "1.0.0-a..b", "1.0.0+", "", "../1.0.0", "١.٠.٠"]
+    "version",
+    [
+        "1",
+        "1.0",
+        "1.0.0.0",
+        "v1.0.0",
+        "01.0.0",
+        "1.0.0-",
+        "1.0.0-01",
+        "1.0.0-a..b",
+        "1.0.0+",
+        "",
+        "../1.0.0",
+        "1.0.\u0661",
+    ],
 )
 def test_what_is_no_semantic_version_is_refused(version):
     assert "semantic version" in refusal(samples.as_dict(version=version))

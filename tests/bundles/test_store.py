@@ -145,14 +145,14 @@ def test_newest_version_is_taken_wherever_it_is(weights, tmp_path):
 
 def test_unknown_name_lists_what_there_is(weights):
     samples.write_bundle(weights)
-    with pytest.raises(BundleError, match="no bundle 'other'; found: test-ztf/1.2.3"):
+    with pytest.raises(BundleError, match=r"no bundle 'other'; found: test-ztf/1\.2\.3"):
         load("other", weights)
 
 
 def test_changed_file_is_refused(weights):
     folder = samples.write_bundle(weights)
     (folder / "saved_model" / "saved_model.pb").write_text("other!!")
-    with pytest.raises(BundleError, match="saved_model.pb is not the file"):
+    with pytest.raises(BundleError, match=r"saved_model\.pb is not the file"):
         load("test-ztf", weights)
 
 

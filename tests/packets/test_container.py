@@ -90,7 +90,7 @@ def test_cut_off_at_any_byte_is_unreadable(codec):
 
 
 def test_whole_alert_cut_off_at_any_byte_of_header_or_record_is_rejected():
-    small = {name: None for name in samples.CUTOUTS}
+    small = dict.fromkeys(samples.CUTOUTS)
     data = samples.container(samples.ztf_schema(), [samples.ztf_record(**small, prv_candidates=None)])
     reader = PacketReader()
     assert isinstance(reader.read(data), Alert)

@@ -179,7 +179,7 @@ def test_gzip_bomb_is_too_large_at_once():
     bomb = gzip.compress(bytes(50 * MAX_CUTOUT_BYTES), 9)
     started = time.monotonic()
     assert refusal(bomb).reason is Reason.TOO_LARGE
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 2.0
 
 
 def claim(columns: int, rows: int, bitpix: int = -32, extra: str = "") -> bytes:
@@ -193,7 +193,7 @@ def claim(columns: int, rows: int, bitpix: int = -32, extra: str = "") -> bytes:
 def test_header_that_claims_an_impossible_size_is_refused_at_once(size, extra):
     started = time.monotonic()
     assert refusal(claim(*size, extra=extra)).reason in (Reason.TOO_LARGE, Reason.CORRUPT_CUTOUT)
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 2.0
 
 
 def test_fewer_bytes_than_pixels_is_corrupt():
@@ -246,7 +246,7 @@ def test_file_of_thousands_of_units_is_given_up_soon():
     raw = samples.fits_file(None) + unit * 2500
     started = time.monotonic()
     assert refusal(raw).reason is Reason.CORRUPT_CUTOUT
-    assert time.monotonic() - started < 1.0
+    assert time.monotonic() - started < 2.0
 
 
 @pytest.mark.parametrize(

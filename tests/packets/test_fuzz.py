@@ -54,7 +54,7 @@ def check(reader: PacketReader, packet: object) -> Alert | Rejected:
 
 
 @pytest.fixture(scope="module")
-def packets(request) -> Sequence[bytes]:
+def packets() -> Sequence[bytes]:
     """Synthetic packets, and real ones where there are any."""
     found = [*samples.payloads("ztf"), *samples.payloads("rubin")]
     found.append(samples.container(samples.rubin_schema(), [samples.rubin_record()], "deflate"))

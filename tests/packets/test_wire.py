@@ -175,7 +175,19 @@ def test_refusal_is_forgotten_after_its_time(registry):
         b'{"schema": "' + b"[" * 50_000 + b'"}',
         b" " * (5 << 20),
     ],
-    ids=["empty", "text", "list", "no schema", "number", "text inside", "list inside", "string", "deep", "deeper", "big"],
+    ids=[
+        "empty",
+        "text",
+        "list",
+        "no schema",
+        "number",
+        "text inside",
+        "list inside",
+        "string",
+        "deep",
+        "deeper",
+        "big",
+    ],
 )
 def test_garbage_answer_is_an_unknown_schema(registry, body):
     registry.answers[1178] = (200, body)
@@ -186,11 +198,10 @@ def test_garbage_answer_is_an_unknown_schema(registry, body):
 def test_registry_that_does_not_answer_costs_one_timeout(registry):
     registry.answers[1179] = 0.5
     reader = PacketReader(registry=SchemaRegistry(registry.url, timeout_s=0.1))
-    started = time.monotonic()
     for schema_id in (1179, 1179, 1180):
         refused = reader.read(newer_message(schema_id))
         assert refused.reason is Reason.UNKNOWN_SCHEMA and f"schema id {schema_id}" in refused.detail
-    assert time.monotonic() - started < 0.4
+    assert registry.asked == [1179]
 
 
 def test_schema_kept_on_disk_outlives_an_outage(registry, tmp_path):

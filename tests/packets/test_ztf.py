@@ -36,7 +36,9 @@ def test_id_beyond_a_double_keeps_every_digit():
     assert READER.read(packet).identity.alert_id == BEYOND_DOUBLE
 
 
-@pytest.mark.parametrize("candid", [float(BEYOND_DOUBLE), 7.0, "7", True, 2**63, -(2**70), pytest.param(10**5000, id="long"), b"7", [7]])
+@pytest.mark.parametrize(
+    "candid", [float(BEYOND_DOUBLE), 7.0, "7", True, 2**63, -(2**70), pytest.param(10**5000, id="long"), b"7", [7]]
+)
 def test_id_that_is_no_64_bit_integer_is_refused(candid):
     result = refused(candid=candid, candidate_candid=None)
     assert result.reason is Reason.INVALID_FIELD and "candid" in result.detail

@@ -33,7 +33,9 @@ def valued(**values: Any) -> Alert:
     return Alert(Identity(survey="ztf"), values)
 
 
-def manifest(features: tuple[FeatureSpec, ...] = (), stamps: StampSpec | None = None, survey: str = "rubin") -> Manifest:
+def manifest(
+    features: tuple[FeatureSpec, ...] = (), stamps: StampSpec | None = None, survey: str = "rubin"
+) -> Manifest:
     """A manifest that declares these inputs."""
     return Manifest(
         name="test",

@@ -80,7 +80,9 @@ def test_boolean_is_worth_what_the_bundle_says(given, expected):
 
 @pytest.mark.parametrize("clip", [(None, None), (0.0, 10.0)])
 @pytest.mark.parametrize("transform", ["identity", "asinh"])
-@pytest.mark.parametrize("given", [math.inf, -math.inf, "1.5", b"1", [1.0], {}, 10**400, 1 + 2j, pytest.param(10**5000, id="long")])
+@pytest.mark.parametrize(
+    "given", [math.inf, -math.inf, "1.5", b"1", [1.0], {}, 10**400, 1 + 2j, pytest.param(10**5000, id="long")]
+)
 def test_what_is_no_finite_number_is_refused_by_its_name(given, transform, clip):
     assert problem(FeatureSpec("f", "a", transform, clip=clip), a=given).startswith("a is not a finite number")
 
