@@ -153,6 +153,8 @@ class Alert:
         Earlier detections of the object, oldest first; upper limits are not among them.
     non_detections
         Number of upper limits in the packet's history; None where the history was not read.
+    history_problem
+        What keeps the history from being read, where something does; the rest of the alert is good.
     """
 
     identity: Identity
@@ -160,6 +162,7 @@ class Alert:
     cutouts: Mapping[str, bytes | None] = field(default_factory=dict)
     history: tuple[Detection, ...] = ()
     non_detections: int | None = None
+    history_problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ ORDER = (
     "stage",
     "hookspecs",
     "plugin",
+    "batcher",
     "host",
     "simulation",
     "training",

@@ -84,36 +84,27 @@ def _check_png(png: Path) -> None:
         raise UsageProblem("--png needs matplotlib: pip install 'broker-plugin[plot]'") from problem
 
 
-def _reader(
-    *, history: bool, schema_registry: str | None, schema_cache: Path | None, datum_schema: str | None
-) -> PacketReader:
+def _reader(schema_registry: str | None, schema_cache: Path | None, datum_schema: str | None) -> PacketReader:
     from broker_plugin.packets import PacketReader, SchemaRegistry
 
     if schema_cache is not None and schema_registry is None:
         raise UsageProblem("--schema-cache keeps a registry's answers: give --schema-registry URL too")
     with told_as_usage():
         registry = None if schema_registry is None else SchemaRegistry(schema_registry, cache_dir=schema_cache)
-        return PacketReader(history=history, registry=registry, datum_schema=datum_schema)
+        return PacketReader(registry=registry, datum_schema=datum_schema)
 
 
 def _look(name: str, index: int | None, packets: dict[str, Any], classify: bool, options: dict[str, Any]) -> Inspection:
-    from broker_plugin.alert import Alert, Rejected
+    from broker_plugin.alert import Alert
     from broker_plugin.cli.inspection import Inspection, find_packet, read_planes, read_stamps
 
-    packet, has_neighbours = find_packet(name, index, _reader(history=True, **packets))
-    history_problem = None
-    if isinstance(packet, Rejected):
-        # A classifier that doesn't look at the history isn't stopped by a bad one.
-        without_history, _ = find_packet(name, index, _reader(history=False, **packets))
-        if isinstance(without_history, Alert):
-            history_problem = packet.detail
-            packet = without_history
+    packet, has_neighbours = find_packet(name, index, _reader(**packets))
     bundles = _bundles(packet.identity.survey, options)
     if not isinstance(packet, Alert):
         return Inspection(packet, has_neighbours, {}, None, bundles, None)
     records = _ask(packet, bundles, options) if classify else None
     stamps, planes = read_stamps(packet), read_planes(packet)
-    return Inspection(packet, has_neighbours, stamps, planes, bundles, records, history_problem)
+    return Inspection(packet, has_neighbours, stamps, planes, bundles, records)
 
 
 def _bundles(survey: str | None, options: dict[str, Any]) -> list[Bundle]:
@@ -213,7 +204,7 @@ def _show_facts(seen: Inspection, screen: Console) -> None:
     groups = [("packet", _identity_rows(seen))]
     if isinstance(seen.packet, Alert):
         groups += grouped(seen.packet)
-        bad_history = [("can't be read", seen.history_problem)] if seen.history_problem else None
+        bad_history = [("can't be read", seen.packet.history_problem)] if seen.packet.history_problem else None
         groups.append(("history in the packet", bad_history or _history_rows(seen.packet)))
     if seen.planes is not None:
         groups.append(("science stamp", _plane_rows(seen)))

@@ -38,8 +38,6 @@ class Inspection:
         The classifiers of its survey.
     records
         Their answers; None where they were not asked.
-    history_problem
-        What keeps the history from being read, where that alone is wrong with the packet.
     """
 
     packet: Alert | Rejected
@@ -48,7 +46,6 @@ class Inspection:
     planes: Planes | None
     bundles: Sequence[Bundle]
     records: Sequence[ClassificationRecord] | None
-    history_problem: str | None = None
 
 
 def find_packet(name: str, index: int | None, reader: PacketReader) -> tuple[Alert | Rejected, bool]:
@@ -145,7 +142,7 @@ def as_json(seen: Inspection) -> dict[str, Any]:
             "history": {
                 "detections": len(seen.packet.history),
                 "upper_limits": seen.packet.non_detections,
-                "problem": seen.history_problem,
+                "problem": seen.packet.history_problem,
             },
             "stamps": {name: _stamp_json(stamp) for name, stamp in seen.stamps.items()},
         }

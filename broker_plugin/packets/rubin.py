@@ -105,8 +105,15 @@ def read(record: Mapping[str, Any], identity: Identity) -> Alert:
     Raises
     ------
     AlertError
-        ``invalid_field``: a cutout or the history is not of the schema's type.
+        ``invalid_field``: a cutout is not bytes.
     """
+    history: tuple[Detection, ...] = ()
+    non_detections = history_problem = None
+    if "prvDiaSources" in record:
+        try:
+            history, non_detections = _history(record["prvDiaSources"]), 0
+        except AlertError as problem:
+            history_problem = problem.detail
     values = {name: _clean(value) for name, value in record["diaSource"].items()}
     for sub_record in _SUB_RECORDS:
         content = record.get(sub_record)
@@ -116,8 +123,9 @@ def read(record: Mapping[str, Any], identity: Identity) -> Alert:
         identity=identity,
         values=values,
         cutouts={name: plain_bytes(record.get(field), field) for name, field in _CUTOUTS.items()},
-        history=_history(record.get("prvDiaSources")),
-        non_detections=0 if "prvDiaSources" in record else None,
+        history=history,
+        non_detections=non_detections,
+        history_problem=history_problem,
     )
 
 

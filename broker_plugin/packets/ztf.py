@@ -87,15 +87,22 @@ def read(record: Mapping[str, Any], identity: Identity) -> Alert:
     Raises
     ------
     AlertError
-        ``invalid_field``: a cutout or the history is not of the schema's type.
+        ``invalid_field``: a cutout is not bytes.
     """
-    history, non_detections = _history(record.get("prv_candidates")) if "prv_candidates" in record else ((), None)
+    history: tuple[Detection, ...] = ()
+    non_detections = history_problem = None
+    if "prv_candidates" in record:
+        try:
+            history, non_detections = _history(record["prv_candidates"])
+        except AlertError as problem:
+            history_problem = problem.detail
     return Alert(
         identity=identity,
         values={name: _clean(name, value) for name, value in record["candidate"].items()},
         cutouts={name: plain_bytes(record.get(field), field) for name, field in _CUTOUTS.items()},
         history=history,
         non_detections=non_detections,
+        history_problem=history_problem,
     )
 
 

@@ -110,9 +110,10 @@ def test_history_is_in_order_of_time():
 
 
 @pytest.mark.parametrize("rows", ["text", [7], [None], {"midpointMjdTai": None}, [{"midpointMjdTai": math.nan}]])
-def test_broken_history_is_named(rows):
-    result = refused(prvDiaSources=rows)
-    assert result.reason in (Reason.INVALID_FIELD, Reason.MISSING_FIELD) and "prvDiaSources" in result.detail
+def test_broken_history_is_named_and_costs_nothing_else(rows):
+    alert = read(prvDiaSources=rows)
+    assert "prvDiaSources" in alert.history_problem
+    assert (alert.history, alert.non_detections) == ((), None)
 
 
 @pytest.mark.parametrize("version", [(7, 1), (7, 4), (8, 0), (9, 0), (10, 0), (11, 0), (11, 1)])

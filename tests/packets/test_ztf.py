@@ -153,15 +153,16 @@ def test_id_of_a_row_that_became_a_double_still_makes_it_a_detection():
 
 
 @pytest.mark.parametrize("history", ["text", 7, [7], ["a"], [None], b"x", [[]]])
-def test_history_that_is_no_list_of_records_is_refused(history):
-    result = refused(prv_candidates=history)
-    assert result.reason is Reason.INVALID_FIELD and "prv_candidates" in result.detail
+def test_history_that_is_no_list_of_records_is_named_and_costs_nothing_else(history):
+    alert = read(prv_candidates=history)
+    assert "prv_candidates" in alert.history_problem
+    assert (alert.history, alert.non_detections) == ((), None)
 
 
 def test_row_without_a_time_is_named():
     history = rows(11, 12)
     history[1]["jd"] = None
-    assert refused(prv_candidates=history).detail == "prv_candidates[1].jd is missing"
+    assert read(prv_candidates=history).history_problem == "prv_candidates[1].jd is missing"
 
 
 @pytest.mark.parametrize("form", [bytes, bytearray, memoryview])
