@@ -1,8 +1,10 @@
 """broker_plugin: a stage that classifies ZTF and Rubin alert packets, for any broker.
 
-stage = broker_plugin.load_stage()
-for records in stage.on_alerts([packet]):
-print(records[0].class_name, records[0].class_probability)
+::
+
+    stage = broker_plugin.load_stage()
+    for records in stage.on_alerts([packet]):
+        print(records[0].class_name, records[0].class_probability)
 """
 
 from __future__ import annotations

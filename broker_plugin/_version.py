@@ -1,3 +1,4 @@
-"""The package's version, in one place."""
+"""Name and version of the distribution."""
 
+NAME = "broker-plugin"
 __version__ = "0.1.0"

@@ -9,15 +9,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from broker_plugin._version import __version__
+from broker_plugin._version import NAME, __version__
 from broker_plugin.bundles import find_bundles
 from broker_plugin.hookspecs import AlertContext, AlertInput, StageInfo, hookimpl
 from broker_plugin.records.record import ClassificationRecord
 
 if TYPE_CHECKING:
     from broker_plugin.stage import Stage
-
-NAME = "broker-plugin"
 
 
 class BrokerPlugin:
@@ -51,8 +49,7 @@ class BrokerPlugin:
         Parameters
         ----------
         config
-            The arguments of `broker_plugin.stage.load_stage` by name, all of them optional:
-            ``bundles``, ``device``, ``precision``, ``max_batch``, ``threads``, ``weights``.
+            The arguments of `broker_plugin.stage.load_stage` by name, all of them optional.
 
         Raises
         ------

@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from broker_plugin._version import __version__
+from broker_plugin._version import NAME, __version__
 from broker_plugin.alert import Alert, AlertError, Reason, Rejected
-from broker_plugin.bundles import find_bundles, load
+from broker_plugin.bundles import find_verified, load
 from broker_plugin.models import Model, Runtime
 from broker_plugin.packets import PacketReader, SchemaRegistry
 from broker_plugin.packets.reader import Packet
 from broker_plugin.records.build import Producer, classified, unclassified
 from broker_plugin.records.record import ClassificationRecord
 from broker_plugin.tensors import make_batch, needed_fields, needs_history
-
-NAME = "broker-plugin"
 
 
 class Classifier:
@@ -145,6 +143,7 @@ def load_stage(
     threads: int | None = None,
     weights: str | Path | None = None,
     schema_registry: str | None = None,
+    schema_registry_timeout_s: float = 5.0,
     schema_cache: str | Path | None = None,
     datum_schema: str | None = None,
 ) -> Stage:
@@ -153,7 +152,8 @@ def load_stage(
     Parameters
     ----------
     bundles
-        ``NAME``, ``NAME/VERSION`` or folders; None takes the newest of every bundle that is found.
+        ``NAME``, ``NAME/VERSION`` or folders (beginning with ``/`` or ``.``); None takes the newest of every
+        bundle that is found.
     device
         ``auto`` (a GPU if there is one), ``cpu``, ``gpu`` or ``gpu:N``.
     precision
@@ -164,27 +164,27 @@ def load_stage(
         Threads for one operation of the network; None takes all cores.
     weights
         A folder of bundles to look in first, laid out ``NAME/VERSION/bundle.json``.
-    schema_registry, schema_cache
-        Address of a Confluent-compatible registry for schema ids that lsst-alert-packet lacks, and the
-        folder where its answers are kept.
+    schema_registry, schema_registry_timeout_s, schema_cache
+        Address of a Confluent-compatible registry for schema ids that lsst-alert-packet lacks, how long to wait
+        for it, and the folder where its answers are kept.
     datum_schema
         Schema of packets that are bare Avro records: an ``.avsc`` file or ``lsst.v10_0``.
 
     Raises
     ------
     BundleError
-        A bundle is not there, not whole, or does not run.
+        A bundle, or any at all, is not there, not whole, or does not run.
     DeviceError
         The device is not there.
     ValueError
         ``device``, ``max_batch``, ``schema_registry`` or ``datum_schema`` can't be used.
     """
     folder = None if weights is None else Path(weights)
-    names = [bundle.manifest.label for bundle in find_bundles(folder)] if bundles is None else bundles
-    loaded = [load(name, folder) for name in names]
+    loaded = find_verified(folder) if bundles is None else [load(name, folder) for name in bundles]
     registry = None
     if schema_registry is not None:
-        registry = SchemaRegistry(schema_registry, cache_dir=None if schema_cache is None else Path(schema_cache))
+        cache = None if schema_cache is None else Path(schema_cache)
+        registry = SchemaRegistry(schema_registry, timeout_s=schema_registry_timeout_s, cache_dir=cache)
     features = [feature for bundle in loaded for feature in bundle.manifest.features]
     reader = PacketReader(
         needed_fields(features), history=needs_history(features), registry=registry, datum_schema=datum_schema

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,25 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for survey in ("ztf", "rubin"):
         _write_tiny_bundle(root / f"tiny-{survey}" / "0.1.0", survey)
     return root
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_record_is_valid() -> Iterator[None]:
+    """Each record that a test makes is held against the schema and its rules, whatever the test is about."""
+    from broker_plugin.records import build
+    from broker_plugin.records.validation import validate_record
+
+    make = build._record
+
+    def checked(*arguments: Any, **named: Any) -> Any:
+        record = make(*arguments, **named)
+        problems = validate_record(record)
+        assert not problems, problems
+        return record
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "_record", checked)
+        yield
 
 
 @pytest.fixture(scope="session")

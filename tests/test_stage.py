@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import broker_plugin
-from broker_plugin.alert import Alert, Reason
+from broker_plugin.alert import Alert, Identity, Reason
 from broker_plugin.packets import PacketFiles, PacketReader
 from broker_plugin.records.record import ClassificationRecord
 from broker_plugin.records.validation import validate_record
@@ -89,6 +89,12 @@ BAD: dict[str, tuple[Callable[[bytes], Any], Reason, str]] = {
         Reason.INVALID_FIELD,
         "candidate",
     ),
+    "an Alert made wrongly": (
+        lambda good: Alert(Identity(survey="ztf", alert_id=7, mjd="today")),  # type: ignore[arg-type]
+        Reason.INVALID_FIELD,
+        "identity",
+    ),
+    "a number of 400 digits": (with_candidate(chinr=10**400), Reason.INVALID_FIELD, "chinr"),
     "id missing": (
         lambda good: {**with_candidate(candid=None)(good), "candid": None},
         Reason.MISSING_FIELD,
@@ -98,7 +104,7 @@ BAD: dict[str, tuple[Callable[[bytes], Any], Reason, str]] = {
     "id of 70 bits": (lambda good: {**ztf_dict(good), "candid": 2**70}, Reason.INVALID_FIELD, "candid"),
     "no position": (with_candidate(ra=None), Reason.MISSING_FIELD, "candidate.ra"),
     "position NaN": (with_candidate(dec=float("nan")), Reason.INVALID_FIELD, "candidate.dec"),
-    "a string for a number": (with_candidate(fwhm="wide"), Reason.INVALID_FIELD, "fwhm"),
+    "a string for a number": (with_candidate(classtar="star"), Reason.INVALID_FIELD, "classtar"),
     "an infinite number": (with_candidate(magpsf=float("inf")), Reason.INVALID_FIELD, "magpsf"),
     "no cutouts": (
         without("cutoutScience", "cutoutTemplate", "cutoutDifference"),
@@ -175,11 +181,11 @@ def test_ids_beyond_2_to_53_keep_their_digits(stage: Stage, packets: list[bytes]
 
 
 def test_what_the_packet_lacks_is_named(stage: Stage, packets: list[bytes]) -> None:
-    packet = with_candidate(fwhm=None, classtar=-999.0, chinr=float("nan"))(packets[0])
+    packet = with_candidate(elong=None, classtar=-999.0, chinr=float("nan"))(packets[0])
     [record] = stage.on_alert(packet)
     assert record.status == "ok"
-    assert {"fwhm", "classtar", "chinr"} <= set(record.imputed_features)
-    assert not {"fwhm", "classtar", "chinr"} & set(stage.on_alert(packets[0])[0].imputed_features)
+    assert {"elong", "classtar", "chinr"} <= set(record.imputed_features)
+    assert not {"elong", "classtar", "chinr"} & set(stage.on_alert(packets[0])[0].imputed_features)
 
 
 def test_a_survey_that_no_classifier_is_for_gets_a_record_of_the_stage(
@@ -199,6 +205,20 @@ def test_two_classifiers_of_one_survey_both_answer(tiny_weights: Path, packets: 
 def test_a_bundle_that_is_not_there_is_an_error(tiny_weights: Path) -> None:
     with pytest.raises(broker_plugin.BundleError, match=r"no bundle 'nonesuch'; found: .*tiny-ztf"):
         load_stage(["nonesuch"], weights=tiny_weights)
+
+
+def test_a_folder_of_bundles_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(broker_plugin.BundleError, match="no such folder of bundles"):
+        load_stage(weights=tmp_path / "nonesuch")
+
+
+def test_what_lies_in_the_working_directory_does_not_stand_in_for_a_bundle(
+    tiny_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tiny-ztf").symlink_to(tiny_weights / "tiny-rubin" / "0.1.0")
+    monkeypatch.chdir(tmp_path)
+    assert load_stage(["tiny-ztf"], weights=tiny_weights, device="cpu").surveys == ("ztf",)
+    assert load_stage(["./tiny-ztf"], device="cpu").surveys == ("rubin",)
 
 
 def test_an_unreadable_packet_is_told_by_its_digest(stage: Stage) -> None:

@@ -8,7 +8,7 @@ from broker_plugin.bundles.manifest import (
     NoveltySpec,
     StampSpec,
 )
-from broker_plugin.bundles.store import Bundle, find_bundles, load, verify
+from broker_plugin.bundles.store import Bundle, find_bundles, find_verified, load, verify
 
 __all__ = [
     "Bundle",
@@ -19,6 +19,7 @@ __all__ = [
     "NoveltySpec",
     "StampSpec",
     "find_bundles",
+    "find_verified",
     "load",
     "verify",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from broker_plugin._data import data_folder
 from broker_plugin.bundles.manifest import MANIFEST_NAME, BundleError, Manifest
+
+logger = logging.getLogger(__name__)
 
 WEIGHTS_VARIABLE = "BROKER_PLUGIN_WEIGHTS"
 ENTRY_POINT_GROUP = "broker_plugin.bundles"
@@ -76,8 +79,28 @@ def search(weights: Path | None = None) -> tuple[list[Bundle], list[BrokenBundle
 
 def find_bundles(weights: Path | None = None) -> list[Bundle]:
     """The newest version of every bundle that can be found, by name."""
-    newest = {bundle.manifest.name: bundle for bundle in search(weights)[0]}  # the list is in rising order
-    return list(newest.values())
+    return _newest(search(weights)[0])
+
+
+def find_verified(weights: Path | None = None) -> list[Bundle]:
+    """`find_bundles`, with their digests checked; what is broken is logged and passed over.
+
+    Raises
+    ------
+    BundleError
+        None is found, ``weights`` is not a folder, or a file is not the one that its manifest names.
+    """
+    if weights is not None and not weights.is_dir():
+        raise BundleError(f"{weights}: there is no such folder of bundles")
+    found, broken = search(weights)
+    for one in broken:
+        logger.warning("a broken bundle is passed over (%s): %s", one.origin, one.problem)
+    bundles = _newest(found)
+    if not bundles:
+        raise BundleError(f"no bundles are found: set ${WEIGHTS_VARIABLE} to a folder of them")
+    for bundle in bundles:
+        verify(bundle)
+    return bundles
 
 
 def load(name: str, weights: Path | None = None) -> Bundle:
@@ -86,16 +109,16 @@ def load(name: str, weights: Path | None = None) -> Bundle:
     Parameters
     ----------
     name
-        ``NAME`` (its newest version), ``NAME/VERSION``, or the path of a bundle's folder.
+        ``NAME`` (its newest version), ``NAME/VERSION``, or the path of a bundle's folder, which begins with
+        ``/`` or ``.``: what lies in the working directory must not stand in for a bundle asked for by name.
 
     Raises
     ------
     BundleError
         There is no such bundle, or a file of it is not the one that its manifest names.
     """
-    path = Path(name)
-    if (path / MANIFEST_NAME).is_file():
-        bundle = _read(path, "path")
+    if name.startswith(("/", ".")):
+        bundle = _read(Path(name), "path")
     else:
         bundles = search(weights)[0]
         matching = [b for b in bundles if name in (b.manifest.name, b.manifest.label)]
@@ -144,6 +167,11 @@ def file_sha256(path: Path) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def _newest(bundles: list[Bundle]) -> list[Bundle]:
+    """The last of each name: `search` gives them in rising order of version."""
+    return list({bundle.manifest.name: bundle for bundle in bundles}.values())
 
 
 def _changed(bundle: Bundle, name: str) -> bool:

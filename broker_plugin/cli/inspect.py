@@ -45,6 +45,7 @@ def inspect(
     as_json: bool,
     no_classify: bool,
     schema_registry: str | None,
+    schema_registry_timeout_s: float,
     schema_cache: Path | None,
     datum_schema: str | None,
     **options: Any,
@@ -60,8 +61,8 @@ def inspect(
     """
     if png is not None:
         _check_png(png)
-    packets = {"schema_registry": schema_registry, "schema_cache": schema_cache, "datum_schema": datum_schema}
-    seen = _look(packet, index, packets, not no_classify, options)
+    reader = _reader(schema_registry, schema_registry_timeout_s, schema_cache, datum_schema)
+    seen = _look(packet, index, reader, not no_classify, options)
     if as_json:
         from broker_plugin.cli.inspection import as_json as to_json
 
@@ -84,21 +85,25 @@ def _check_png(png: Path) -> None:
         raise UsageProblem("--png needs matplotlib: pip install 'broker-plugin[plot]'") from problem
 
 
-def _reader(schema_registry: str | None, schema_cache: Path | None, datum_schema: str | None) -> PacketReader:
+def _reader(
+    schema_registry: str | None, timeout_s: float, schema_cache: Path | None, datum_schema: str | None
+) -> PacketReader:
     from broker_plugin.packets import PacketReader, SchemaRegistry
 
     if schema_cache is not None and schema_registry is None:
         raise UsageProblem("--schema-cache keeps a registry's answers: give --schema-registry URL too")
     with told_as_usage():
-        registry = None if schema_registry is None else SchemaRegistry(schema_registry, cache_dir=schema_cache)
+        registry = None
+        if schema_registry is not None:
+            registry = SchemaRegistry(schema_registry, timeout_s=timeout_s, cache_dir=schema_cache)
         return PacketReader(registry=registry, datum_schema=datum_schema)
 
 
-def _look(name: str, index: int | None, packets: dict[str, Any], classify: bool, options: dict[str, Any]) -> Inspection:
+def _look(name: str, index: int | None, reader: PacketReader, classify: bool, options: dict[str, Any]) -> Inspection:
     from broker_plugin.alert import Alert
     from broker_plugin.cli.inspection import Inspection, find_packet, read_planes, read_stamps
 
-    packet, has_neighbours = find_packet(name, index, _reader(**packets))
+    packet, has_neighbours = find_packet(name, index, reader)
     bundles = _bundles(packet.identity.survey, options)
     if not isinstance(packet, Alert):
         return Inspection(packet, has_neighbours, {}, None, bundles, None)

@@ -65,6 +65,15 @@ def packet_options(command: _Command) -> _Command:
                 help="Confluent-compatible registry to ask for schema ids that lsst-alert-packet lacks.",
             ),
             click.option(
+                "--schema-registry-timeout",
+                "schema_registry_timeout_s",
+                type=click.FloatRange(min=0.0, min_open=True),
+                default=5.0,
+                show_default=True,
+                metavar="SECONDS",
+                help="How long to wait for the registry.",
+            ),
+            click.option(
                 "--schema-cache",
                 metavar="DIR",
                 type=click.Path(path_type=Path, file_okay=False),

@@ -40,7 +40,7 @@ def train() -> None:
     help="Table with the columns candid (or alert_id) and label; object_id, split and label_trust are used if there.",
 )
 @click.option("-o", "--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The bundle's folder.")
-@click.option("--survey", required=True, type=click.Choice(["ztf", "rubin"]), help="Whose packets these are.")
+@click.option("--survey", type=click.Choice(["ztf", "rubin"]), help="Whose alerts to learn from, where both are there.")
 @click.option("--name", help="Name of the bundle: lower-case words joined by hyphens.")
 @click.option("--version", default="0.1.0", show_default=True, help="Version of the bundle: MAJOR.MINOR.PATCH.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything random.")
@@ -53,16 +53,20 @@ def train() -> None:
     metavar="N",
     help="Simulated alerts of each class to learn from besides.",
 )
+@click.option(
+    "--notes", type=click.Path(path_type=Path), metavar="FILE", help="Markdown to put into the model card as it is."
+)
 def stamp(
     packets: tuple[Path, ...],
     labels: Path,
     out: Path,
-    survey: str,
+    survey: str | None,
     name: str | None,
     version: str,
     seed: int,
     iterations: int | None,
     simulated: int,
+    notes: Path | None,
 ) -> None:
     """Fit a stamp classifier and write it as a bundle to DIR, which is made anew.
 
@@ -70,7 +74,7 @@ def stamp(
     For example:
       broker-plugin train stamp packets/ --labels labels.csv --survey ztf -o weights/my-stamp/0.1.0
     """
-    require_paths((*packets, labels))
+    require_paths((*packets, labels, *([notes] if notes else [])))
     _refuse_to_overwrite(out)
     try:
         import keras  # noqa: F401 - the message of a missing one is ours
@@ -94,6 +98,7 @@ def stamp(
                 simulated=simulated,
                 options=FitOptions() if iterations is None else FitOptions(iterations=iterations),
                 command=shlex.join(["broker-plugin", *sys.argv[1:]]),
+                notes="" if notes is None else notes.read_text(encoding="utf-8"),
                 progress=progress,
             )
     except (ValueError, BundleError) as problem:

@@ -5,7 +5,6 @@ TensorFlow is imported when a `Runtime` is made, not before.  Keras is never imp
 
 from __future__ import annotations
 
-import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -61,11 +60,11 @@ class Runtime:
     def __init__(self, device: str = "auto", threads: int | None = None) -> None:
         if not _DEVICE.fullmatch(device):
             raise ValueError(f"device {device!r} is not auto, cpu, gpu or gpu:N")
-        # Its start-up messages go to standard error of every worker; a user's own setting stands.
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         import tensorflow as tf
 
         self._tf = tf
+        # A record that says float32 means it: on newer GPUs TensorFlow would multiply with 10 bits of mantissa.
+        tf.config.experimental.enable_tensor_float_32_execution(False)
         if threads is not None:
             self._set_threads(threads)
         self.device = self._find(device)
@@ -100,19 +99,18 @@ class Runtime:
             raise DeviceError(f"threads={threads}: TensorFlow is already running with another setting") from problem
 
     def _find(self, device: str) -> str:
-        if device == "cpu":
-            return "/CPU:0"
         gpus = self._tf.config.list_physical_devices("GPU")
-        if device == "auto" and not gpus:
+        for gpu in gpus:
+            # Else TensorFlow takes all of a card's memory, and a broker's other stages get none; it must be the same
+            # for all cards.  Where this process uses them already, it has decided for itself.
+            with suppress(RuntimeError):
+                self._tf.config.experimental.set_memory_growth(gpu, True)
+        if device == "cpu" or (device == "auto" and not gpus):
             return "/CPU:0"
         number = int(device.partition(":")[2] or 0) if device != "auto" else 0
         if number >= len(gpus):
             found = ", ".join(f"gpu:{i}" for i in range(len(gpus))) or "no GPU"
             raise DeviceError(f"device {device} was asked for; TensorFlow sees {found}")
-        # Else TensorFlow takes all of the card's memory, and a broker's other stages get none.  Where this
-        # process uses the card already, it has decided for itself.
-        with suppress(RuntimeError):
-            self._tf.config.experimental.set_memory_growth(gpus[number], True)
         return f"/GPU:{number}"
 
 
@@ -159,7 +157,7 @@ class Model:
             raw[chunk] = outputs[spec.probabilities_output].numpy()
             if spec.distance_output is not None:
                 distance[chunk] = outputs[spec.distance_output].numpy()
-        return Outputs(_calibrated(raw, manifest.temperature), self._novelty(distance))
+        return Outputs(calibrated(raw, manifest.temperature), self._novelty(distance))
 
     def _run(self, stamps: NDArray[np.float32], features: NDArray[np.float32]) -> dict[str, Any]:
         spec = self.bundle.manifest.model
@@ -200,8 +198,21 @@ class Model:
                 raise BundleError(f"{manifest.label}: the SavedModel does not run: {problem}") from problem
 
 
-def _calibrated(raw: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """Probabilities to the power 1/temperature, each row divided by its sum; NaN where that has no value."""
+def calibrated(raw: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """Probabilities to the power 1/temperature, normalised: Guo et al. 2017, arXiv:1706.04599.
+
+    Parameters
+    ----------
+    raw
+        (n, classes), as a network gives them.
+    temperature
+        Above 1 for a network that is too sure, below 1 for one that is not sure enough.
+
+    Returns
+    -------
+    ndarray
+        (n, classes); rows sum to one, and are NaN where that has no value.
+    """
     with np.errstate(invalid="ignore", divide="ignore"):
         powered = raw ** (1.0 / temperature)
         probabilities: NDArray[np.float64] = powered / powered.sum(axis=1, keepdims=True)

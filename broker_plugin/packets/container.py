@@ -25,6 +25,7 @@ from broker_plugin.packets.schemas import PacketSchema, Wanted, make_schema, par
 
 MAGIC = b"Obj\x01"
 _SYNC_BYTES = 16
+_WINDOW_BYTES = 2 * MAX_PACKET_BYTES  # of a block: large enough that no byte of it is copied more than twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,6 @@ class Header:
 
     definition: Any
     codec: str
-    size: int
 
 
 class ContainerDecoder:
@@ -74,7 +74,7 @@ class ContainerDecoder:
 
 
 def parse_header(data: bytes | memoryview) -> Header:
-    """Schema, codec and size of a container's header.
+    """Schema and codec of a container's header.
 
     Raises
     ------
@@ -82,13 +82,13 @@ def parse_header(data: bytes | memoryview) -> Header:
         ``unreadable``.
     """
     view = memoryview(data)
-    metadata, end = _read_metadata(view)
+    metadata = _read_metadata(view)
     try:
         codec = metadata.get("avro.codec", b"null").decode("ascii")
         text = metadata["avro.schema"]
     except (UnicodeDecodeError, KeyError) as problem:
         raise AlertError(Reason.UNREADABLE, "container header lacks a schema or names no codec") from problem
-    return Header(parse_schema_text(text), codec, end)
+    return Header(parse_schema_text(text), codec)
 
 
 def _header_size(view: memoryview) -> int:
@@ -108,14 +108,14 @@ def _header_size(view: memoryview) -> int:
     raise AlertError(Reason.UNREADABLE, "container header is truncated")
 
 
-def _read_metadata(view: memoryview) -> tuple[dict[str, bytes], int]:
-    """The metadata map of a header that `_header_size` has walked, and where it ends."""
+def _read_metadata(view: memoryview) -> dict[str, bytes]:
+    """The metadata map of a header that `_header_size` has walked."""
     metadata: dict[str, bytes] = {}
     position = len(MAGIC)
     while True:
         count, position = _read_block_count(view, position)
         if count == 0:
-            return metadata, position
+            return metadata
         for _ in range(count):
             key, position = _read_bytes(view, position)
             value, position = _read_bytes(view, position)
@@ -169,17 +169,21 @@ def _records(
 
 
 def _block_records(block: bytes | memoryview, count: int, schema: PacketSchema) -> Iterator[dict[str, Any]]:
-    """The records of one block.  Of a large one, each is shown no more bytes than a packet may have."""
-    start = 0
-    stream = io.BytesIO(block[:MAX_PACKET_BYTES])
+    """The records of one block, read through a window that is moved before a packet could reach over its end."""
+    start = position = 0
+    stream = io.BytesIO(block[:_WINDOW_BYTES])
     for _ in range(count):
-        if start + stream.tell() >= len(block):
+        if start + position >= len(block):
             raise AlertError(Reason.UNREADABLE, "container is corrupt: a block holds fewer records than it says")
-        if len(block) > MAX_PACKET_BYTES:
-            start += stream.tell()
-            stream = io.BytesIO(block[start : start + MAX_PACKET_BYTES])
-        yield schema.read_next(stream)
-    if start + stream.tell() != len(block):
+        if position > _WINDOW_BYTES - MAX_PACKET_BYTES:
+            start, position = start + position, 0
+            stream = io.BytesIO(block[start : start + _WINDOW_BYTES])
+        record = schema.read_next(stream)
+        size, position = stream.tell() - position, stream.tell()
+        if size > MAX_PACKET_BYTES:
+            raise AlertError(Reason.UNREADABLE, f"a record of {size} bytes, more than {MAX_PACKET_BYTES}")
+        yield record
+    if start + position != len(block):
         raise AlertError(Reason.UNREADABLE, "container is corrupt: a block holds more bytes than its records")
 
 

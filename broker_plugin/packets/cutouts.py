@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import io
 import math
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -20,17 +20,19 @@ import numpy as np
 from broker_plugin.alert import Alert, AlertError, Reason
 from broker_plugin.packets import rubin, ztf
 from broker_plugin.packets.gunzip import GZIP_MAGIC, gunzip
-from broker_plugin.packets.limits import MAX_CUTOUT_BYTES, MAX_CUTOUT_PIXELS, TooLargeError
+from broker_plugin.packets.limits import MAX_CUTOUT_BYTES, MAX_CUTOUT_CARDS, MAX_CUTOUT_PIXELS, TooLargeError
 
 _BLOCK = 2880  # FITS 4.0 standard, section 3.1
 _CARD = 80
 _JPEG_MAGIC = b"\xff\xd8\xff"
-_MAX_CARDS = 36 * 32
 _MAX_HDUS = 8  # Rubin has three
+_MAX_AXES = 4
 _END = b"END     "
-_NEEDED = frozenset({b"BITPIX  ", b"NAXIS   ", b"NAXIS1  ", b"NAXIS2  ", b"CRPIX1  ", b"CRPIX2  "})
+_AXES = tuple(b"NAXIS%-3d" % axis for axis in range(1, _MAX_AXES + 1))
 # With one of these the pixels are not simply the stored numbers.
 _NOT_PLAIN = frozenset({b"BSCALE  ", b"BZERO   ", b"BLANK   ", b"GROUPS  "})
+_LOOKED_AT = _NOT_PLAIN | {b"BITPIX  ", b"NAXIS   ", *_AXES, b"PCOUNT  ", b"GCOUNT  ", b"CRPIX1  ", b"CRPIX2  "}
+_WARNINGS_LOCK = threading.Lock()  # filters of warnings belong to the process, not to the thread
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def decode_fits(raw: bytes) -> Image:
         ``corrupt_cutout``, ``too_large``, ``unsupported_cutout``.
     """
     try:
-        data = gunzip(raw, MAX_CUTOUT_BYTES) if raw[:2] == GZIP_MAGIC else raw
+        data = _content(raw)
         image = _decode_plain(data)
         return _decode_with_astropy(data) if image is None else image
     except AlertError:
@@ -123,12 +125,11 @@ def decode_planes(raw: bytes) -> Planes:
 
     pixels = decode_fits(raw).pixels  # the bounds are checked on the way
     try:
-        data = gunzip(raw, MAX_CUTOUT_BYTES) if raw[:2] == GZIP_MAGIC else raw
-        with _quietly_open(data) as hdus:
+        with _quietly_open(_content(raw)) as hdus:
             header = hdus[0].header
             planes = {
                 hdu.name: hdu.data.astype(hdu.data.dtype.newbyteorder("="))
-                for hdu in islice(hdus, _MAX_HDUS)
+                for hdu in hdus
                 if isinstance(hdu, fits.ImageHDU) and hdu.name in ("UNCERT", "PSFIMAGE") and _within_bounds(hdu.shape)
             }
         return Planes(pixels, planes.get("UNCERT"), planes.get("PSFIMAGE"), _north_deg(header))
@@ -138,33 +139,68 @@ def decode_planes(raw: bytes) -> Planes:
         raise AlertError(Reason.CORRUPT_CUTOUT, f"not a readable FITS file: {problem}") from problem
 
 
+def _content(raw: bytes) -> bytes:
+    """The FITS file, gunzipped if need be, within its bound."""
+    if raw[:2] == GZIP_MAGIC:
+        return gunzip(raw, MAX_CUTOUT_BYTES)
+    if len(raw) > MAX_CUTOUT_BYTES:
+        raise TooLargeError(f"{len(raw)} bytes are more than {MAX_CUTOUT_BYTES}")
+    return raw
+
+
 def _decode_plain(data: bytes) -> Image | None:
     """The image, where it is a plain two-dimensional float32 primary image; None where it is something else."""
     if data[:9] != b"SIMPLE  =":
         if data[: len(_JPEG_MAGIC)] == _JPEG_MAGIC:
             raise AlertError(Reason.UNSUPPORTED_CUTOUT, "a JPEG picture, not a FITS image")
         raise ValueError("it does not begin as FITS does")
-    found: dict[bytes, bytes] = {}
-    plain = True
-    for start in range(_CARD, min(len(data), _MAX_CARDS * _CARD), _CARD):
-        key = data[start : start + 8]
-        if key in _NEEDED:
-            found[key] = data[start + 8 : start + _CARD]
-        elif key == _END:
-            break
-        elif key in _NOT_PLAIN:
-            plain = False
-    else:
-        raise ValueError("its header has no end")
+    found, offset = _read_header(data, 0)
+    plain = _NOT_PLAIN.isdisjoint(found)
     if not plain or _card_text(found, b"BITPIX  ") != b"-32" or _card_text(found, b"NAXIS   ") != b"2":
         return None
     columns, rows = int(_card_text(found, b"NAXIS1  ")), int(_card_text(found, b"NAXIS2  "))
     _within_bounds((rows, columns))
-    offset = (start // _BLOCK + 1) * _BLOCK
     if len(data) < offset + 4 * rows * columns:
         raise ValueError(f"{len(data)} bytes are too few for {columns} x {rows} pixels")
     stored = np.frombuffer(data, dtype=">f4", count=rows * columns, offset=offset)
     return Image(stored.astype(np.float32).reshape(rows, columns), _centre(found, (rows, columns)))
+
+
+def _read_header(data: bytes, start: int) -> tuple[dict[bytes, bytes], int]:
+    """The cards of a header that are looked at here, and where the data behind it begin."""
+    found: dict[bytes, bytes] = {}
+    for at in range(start, min(len(data), start + MAX_CUTOUT_CARDS * _CARD), _CARD):
+        key = data[at : at + 8]
+        if key in _LOOKED_AT:
+            found[key] = data[at + 8 : at + _CARD]
+        elif key == _END:
+            return found, (at // _BLOCK + 1) * _BLOCK
+    raise ValueError(f"a header has no end within {MAX_CUTOUT_CARDS} cards")
+
+
+def _bounded(data: bytes) -> bytes:
+    """What of a file astropy may be shown: the first units, all of them with a header of bounded length."""
+    end = 0
+    for _ in range(_MAX_HDUS):
+        if end > 0 and data[end : end + 9] != b"XTENSION=":  # the end, or padding
+            break
+        cards, start = _read_header(data, end)
+        end = start + -(-_data_size(cards) // _BLOCK) * _BLOCK
+    return data[:end]
+
+
+def _data_size(cards: dict[bytes, bytes]) -> int:
+    """Bytes of the data behind a header: FITS 4.0 standard, section 4.4.1 and 7.1."""
+    axes = int(_card_text(cards, b"NAXIS   "))
+    if not 0 <= axes <= _MAX_AXES:
+        raise ValueError(f"an image of {axes} dimensions")
+    lengths = [int(_card_text(cards, key)) for key in _AXES[:axes]]
+    extra = int(_card_text(cards, b"PCOUNT  ")) if b"PCOUNT  " in cards else 0
+    groups = int(_card_text(cards, b"GCOUNT  ")) if b"GCOUNT  " in cards else 1
+    if min((extra, groups, *lengths)) < 0:
+        raise ValueError("a header that tells of less than nothing")
+    values = math.prod(lengths) if lengths else 0
+    return abs(int(_card_text(cards, b"BITPIX  "))) // 8 * groups * (extra + values)
 
 
 def _card_text(cards: dict[bytes, bytes], key: bytes) -> bytes:
@@ -205,7 +241,7 @@ def _within_bounds(shape: tuple[int, ...]) -> bool:
 
 def _decode_with_astropy(data: bytes) -> Image:
     with _quietly_open(data) as hdus:
-        for hdu in islice(hdus, _MAX_HDUS):
+        for hdu in hdus:
             if not hdu.is_image or not hdu.shape:
                 continue
             _within_bounds(hdu.shape)
@@ -221,13 +257,17 @@ def _decode_with_astropy(data: bytes) -> Image:
 
 @contextmanager
 def _quietly_open(data: bytes) -> Iterator[Any]:
-    """`astropy.io.fits.open` of bytes, without its warnings on cards that are not to the letter of the standard."""
+    """`astropy.io.fits.open` of bytes, without its warnings on cards that are not to the letter of the standard.
+
+    One thread at a time: two that change and restore the filters of warnings would undo each other's.
+    """
     from astropy.io import fits
 
-    with warnings.catch_warnings():
+    shown = io.BytesIO(_bounded(data))
+    with _WARNINGS_LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         # Of compressed tiles nobody knows the size before they are decompressed: no survey sends any.
-        with fits.open(io.BytesIO(data), memmap=False, disable_image_compression=True) as hdus:
+        with fits.open(shown, memmap=False, disable_image_compression=True) as hdus:
             yield hdus
 
 

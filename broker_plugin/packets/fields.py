@@ -71,13 +71,9 @@ class Fields:
         if value is None:
             self._note(Reason.MISSING_FIELD, self._path + name, "is missing")
             return None
-        if isinstance(value, (float, int, np.floating, np.integer)) and not isinstance(value, bool):
-            try:
-                number = float(value)
-            except OverflowError:
-                number = math.inf
-            if math.isfinite(number) and low <= number <= high:
-                return number
+        number = finite(value)
+        if number is not None and low <= number <= high:
+            return number
         self._note(Reason.INVALID_FIELD, self._path + name, f"is not a number from {low:g} to {high:g}: {shown(value)}")
         return None
 
@@ -89,6 +85,17 @@ class Fields:
     def _note(self, reason: Reason, name: str, what: str) -> None:
         if self.problem is None:
             self.problem = AlertError(reason, f"{name} {what}")
+
+
+def finite(value: object) -> float | None:
+    """A number as a float; None for what is no number, not finite or beyond a double.  A boolean is no number."""
+    if not isinstance(value, (float, int, np.floating, np.integer)) or isinstance(value, bool):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def plain_bytes(value: Any, name: str) -> bytes | None:
@@ -139,3 +146,12 @@ def shown(value: object) -> str:
     if not text:
         return f"a {type(value).__name__}"
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def one_line(problem: BaseException) -> str:
+    """An exception as messages show it: its type, and what it says, in one line."""
+    try:
+        text = " ".join(str(problem).split())
+    except Exception:  # noqa: BLE001 - raised by an object out of a packet, as hostile as that
+        text = ""
+    return f"{type(problem).__name__}: {text[:160]}" if text else type(problem).__name__

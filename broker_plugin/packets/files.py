@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from broker_plugin.alert import Alert, Identity, Reason, Rejected
 from broker_plugin.packets.gunzip import GZIP_MAGIC, CorruptDeflateError, gunzip, open_gzip
 from broker_plugin.packets.limits import MAX_FILE_BYTES, TooLargeError
-from broker_plugin.packets.reader import PacketReader
+from broker_plugin.packets.reader import PacketReader, digest_of
 
 SUFFIXES = (".avro", ".parquet", ".tar", ".tgz", ".gz")
 """What is taken from a folder.  A file named by itself is read whatever its suffix."""
@@ -95,20 +95,19 @@ class PacketFiles:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             yield from self._read_bytes(memoryview(content), source)
 
-    def _read_bytes(self, data: bytes | memoryview, source: str) -> Iterator[Alert | Rejected]:
-        if data[:2] == GZIP_MAGIC:
+    def _read_bytes(self, received: bytes | memoryview, source: str) -> Iterator[Alert | Rejected]:
+        data = received
+        if received[:2] == GZIP_MAGIC:
             try:
-                data = gunzip(data, MAX_FILE_BYTES)
-            except TooLargeError as problem:
-                yield _rejected(source, Reason.TOO_LARGE, f"gzipped file: {problem}")
-                return
+                data = gunzip(received, MAX_FILE_BYTES)
             except ValueError as problem:
-                yield _rejected(source, Reason.UNREADABLE, f"gzipped file: {problem}")
+                reason = Reason.TOO_LARGE if isinstance(problem, TooLargeError) else Reason.UNREADABLE
+                yield Rejected(Identity(source=source), reason, f"gzipped file: {problem}", digest_of(received))
                 return
         if data[: len(_PARQUET_MAGIC)] == _PARQUET_MAGIC:
             yield from self._read_parquet(io.BytesIO(data), source)
         else:
-            yield from self._reader.read_all(data, source)
+            yield from self._reader.read_all(data, source, received)
 
     def _read_tar(self, file: Any, source: str) -> Iterator[Alert | Rejected]:
         name = source
@@ -137,7 +136,7 @@ class PacketFiles:
             columns = [name for name in table.schema_arrow.names if name in self._reader.wanted_columns]
             for batch in table.iter_batches(_PARQUET_ROWS, columns=columns):
                 for row in batch.to_pylist():
-                    yield self._reader.read(row, f"{source}#{count}")
+                    yield self._reader.read_row(row, f"{source}#{count}")
                     count += 1
         except Exception as problem:  # noqa: BLE001 - pyarrow's own, and Python's for values that it lacks
             yield _rejected(f"{source}#{count}", Reason.UNREADABLE, f"Parquet: {problem}")

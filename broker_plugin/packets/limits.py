@@ -17,8 +17,11 @@ MAX_BLOCK_BYTES = 256 << 20
 MAX_HEADER_BYTES = 1 << 20
 """The header of an object container, which is the writer schema.  Real ones: 15-60 kB."""
 
-MAX_CUTOUT_BYTES = 8 << 20
-"""One cutout after gunzip.  A Rubin cutout of 93x93 with variance and PSF: 190 kB."""
+MAX_CUTOUT_BYTES = 1 << 20
+"""One cutout after gunzip.  The largest real one, Rubin's with variance and PSF: 190 kB."""
+
+MAX_CUTOUT_CARDS = 36 * 16
+"""Cards of one header of a cutout, each of which costs astropy 7 microseconds.  Real ones: up to 23."""
 
 MAX_CUTOUT_PIXELS = 1024
 """Pixels on a side of a cutout's image or PSF.  Real ones: up to 93."""

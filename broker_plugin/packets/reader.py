@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from broker_plugin.alert import Alert, AlertError, Identity, Reason, Rejected
 from broker_plugin.packets import rubin, ztf
 from broker_plugin.packets.container import MAGIC, ContainerDecoder
-from broker_plugin.packets.fields import Fields
+from broker_plugin.packets.fields import Fields, one_line
 from broker_plugin.packets.gunzip import GZIP_MAGIC, gunzip
 from broker_plugin.packets.limits import MAX_PACKET_BYTES, TooLargeError
 from broker_plugin.packets.schemas import PacketSchema, make_schema
@@ -72,9 +73,28 @@ class PacketReader:
             what an earlier call returned.
         source
             Where it came from, for the record.
+
+        Returns
+        -------
+        Alert or Rejected
+            A rejection that has no id has the SHA-256 of the bytes as they were given, gzipped if they
+            were, or of a dict's ``repr``: what is read of the packet does not change it.
         """
         if isinstance(packet, (Alert, Rejected)):
-            return packet
+            return packet if _is_well_typed(packet.identity) else _ILL_TYPED
+        return _told_apart(self._read(packet, source), packet)
+
+    def read_row(self, row: Mapping[str, Any], source: str, schema_name: str = "") -> Alert | Rejected:
+        """Read one of many alerts that came together, with no bytes of its own.
+
+        A rejection has no digest: ``source``, which has to be of this row alone, tells it from others.
+        """
+        try:
+            return self._alert(row, schema_name, source)
+        except Exception as problem:  # noqa: BLE001 - as in `_read`
+            return _rejected(source, problem)
+
+    def _read(self, packet: object, source: str | None) -> Alert | Rejected:
         try:
             if isinstance(packet, Mapping):
                 return self._alert(packet, "", source)
@@ -84,15 +104,28 @@ class PacketReader:
             schema, record = self._message(data)
             return self._alert(record, schema.name, source)
         except Exception as problem:  # noqa: BLE001 - the last line: a packet may never raise out of the stage
-            return _rejected(packet, source, _as_alert_error(problem))
+            return _rejected(source, problem)
 
-    def read_all(self, data: bytes | memoryview, source: str) -> Iterator[Alert | Rejected]:
+    def read_all(
+        self, data: bytes | memoryview, source: str, received: bytes | memoryview | None = None
+    ) -> Iterator[Alert | Rejected]:
         """Read a file's content: a container of any number of alerts, or one packet.
 
         A container that breaks off gives one `Rejected` for all that can't be read behind the break.
+
+        Parameters
+        ----------
+        data
+            The content.
+        source
+            Where it came from; of several alerts, all but the first have ``#1``, ``#2``, ... behind it.
+        received
+            The bytes that ``data`` was gunzipped from, if it was.  A rejected alert that came alone has
+            their SHA-256; one of several is told by its source, as in `read_row`.
         """
+        received = data if received is None else received
         if data[: len(MAGIC)] != MAGIC:
-            yield self.read(data, source)
+            yield _told_apart(self._read(data, source), received)
             return
         count = 0
         pending: Alert | Rejected | None = None  # held back until it is known whether it is the only one
@@ -101,24 +134,18 @@ class PacketReader:
             for record in records:
                 if pending is not None:
                     yield pending
-                pending = self._read_record(record, schema.name, source if count == 0 else f"{source}#{count}")
+                pending = self.read_row(record, source if count == 0 else f"{source}#{count}", schema.name)
                 count += 1
         except AlertError as problem:
-            if pending is not None:
+            if pending is None:
+                yield _told_apart(_rejected(source, problem), received)
+            else:
                 yield pending
-            where = source if count == 0 else f"{source}#{count}"
-            yield _rejected(f"{where} {len(data)}".encode(), where, problem)
+                yield _rejected(f"{source}#{count}", problem)
             return
-        if pending is not None:
-            yield pending
-        else:
-            yield _rejected(data, source, AlertError(Reason.EMPTY_PACKET, "a container without a record"))
-
-    def _read_record(self, record: Mapping[str, Any], schema_name: str, source: str) -> Alert | Rejected:
-        try:
-            return self._alert(record, schema_name, source)
-        except Exception as problem:  # noqa: BLE001 - as in `read`
-            return _rejected(record, source, _as_alert_error(problem))
+        if pending is None:
+            pending = _rejected(source, AlertError(Reason.EMPTY_PACKET, "a container without a record"))
+        yield pending if count > 1 else _told_apart(pending, received)
 
     def _plain_bytes(self, packet: object) -> bytes:
         if not isinstance(packet, (bytes, bytearray, memoryview)):
@@ -163,15 +190,12 @@ class PacketReader:
             if survey.claims(schema_name, record):
                 identity, problem = survey.identify(record, schema_name, source)
                 try:
-                    if survey is rubin:
-                        rubin.check_version(schema_name, record)
                     if problem is not None:
                         raise problem
                     alert: Alert = survey.read(record, identity)
                     return alert
                 except AlertError as error:
-                    digest = None if identity.alert_id is not None else _digest(record)
-                    return Rejected(identity, error.reason, error.detail, digest)
+                    return Rejected(identity, error.reason, error.detail)
         return _of_other_survey(record, schema_name, source)
 
 
@@ -184,7 +208,7 @@ def _of_other_survey(record: Mapping[str, Any], schema_name: str, source: str | 
         source=source,
     )
     what = f"schema {schema_name}" if schema_name else "a dict"
-    return Rejected(identity, Reason.UNSUPPORTED_SURVEY, f"{what} is neither ZTF's nor Rubin's", _digest(record))
+    return Rejected(identity, Reason.UNSUPPORTED_SURVEY, f"{what} is neither ZTF's nor Rubin's")
 
 
 @lru_cache(1)
@@ -198,18 +222,38 @@ def identify(packet: Packet) -> tuple[Identity, str | None]:
     return result.identity, result.digest if isinstance(result, Rejected) else None
 
 
-def _rejected(packet: object, source: str | None, problem: AlertError) -> Rejected:
-    return Rejected(Identity(source=source), problem.reason, problem.detail, _digest(packet))
-
-
-def _as_alert_error(problem: Exception) -> AlertError:
+def _rejected(source: str | None, problem: Exception) -> Rejected:
     if isinstance(problem, AlertError):
-        return problem
-    return AlertError(Reason.UNREADABLE, f"{type(problem).__name__}: {problem!s:.200}")
+        return Rejected(Identity(source=source), problem.reason, problem.detail)
+    return Rejected(Identity(source=source), Reason.UNREADABLE, one_line(problem))
 
 
-def _digest(packet: object) -> str:
+def _is_well_typed(identity: Identity) -> bool:
+    """Whether an identity that a caller may have made holds what it should: the records are built of it unchecked."""
+    texts = (identity.survey, identity.object_id, identity.object_id_kind, identity.mjd_scale, identity.band)
+    numbers = (identity.mjd, identity.ra_deg, identity.dec_deg)
+    return (
+        all(text is None or isinstance(text, str) for text in (*texts, identity.input_schema, identity.source))
+        and all(number is None or isinstance(number, (int, float)) for number in numbers)
+        and (identity.alert_id is None or isinstance(identity.alert_id, int))
+    )
+
+
+_ILL_TYPED = Rejected(Identity(), Reason.INVALID_FIELD, "an Alert whose identity is not of the types that it should be")
+
+
+def _told_apart(result: Alert | Rejected, received: object) -> Alert | Rejected:
+    """A rejection with the digest of what was received, unless it has a survey and an id to be told by."""
+    if isinstance(result, Alert) or None not in (result.identity.survey, result.identity.alert_id):
+        return result
+    return replace(result, digest=digest_of(received))
+
+
+def digest_of(packet: object) -> str:
+    """SHA-256 of a packet's bytes, hexadecimal; of its ``repr`` where it is no bytes.  Never raises."""
     try:
+        if isinstance(packet, memoryview) and not packet.contiguous:
+            packet = bytes(packet)
         content = packet if isinstance(packet, (bytes, bytearray, memoryview)) else repr(packet).encode()
         return hashlib.sha256(content).hexdigest()
     except Exception:  # noqa: BLE001 - an object that can't be shown: nested without end, or a view of freed memory

@@ -34,22 +34,6 @@ def claims(schema_name: str, record: Mapping[str, Any]) -> bool:
     return "diaSource" in record and ("diaSourceId" in record or "alertId" in record)
 
 
-def check_version(schema_name: str, record: Mapping[str, Any]) -> None:
-    """Refuse a major version that this code has not seen: a field may have changed its unit.
-
-    Raises
-    ------
-    AlertError
-        ``unsupported_schema``.
-    """
-    version = _VERSION.search(schema_name) or _VERSION.search(str(record.get("lsst_schema_version") or ""))
-    if version is not None and int(version[1]) not in KNOWN_MAJORS:
-        raise AlertError(
-            Reason.UNSUPPORTED_SCHEMA,
-            f"Rubin schema {version[1]}.{version[2]}: majors {KNOWN_MAJORS[0]} to {KNOWN_MAJORS[-1]} are known",
-        )
-
-
 def wanted(fields: Iterable[str] | None, history: bool) -> Wanted:
     """What to read of a packet for these fields of the diaSource (None: all); ``diaObject.x`` is of the diaObject."""
     tree: dict[str, Any] = {"diaSourceId": True, "alertId": True, "lsst_schema_version": True}
@@ -96,7 +80,7 @@ def identify(record: Mapping[str, Any], schema_name: str, source: str | None) ->
     )
     top.adopt(dia_source)
     top.require(alert_id, "diaSourceId")
-    return identity, top.problem
+    return identity, _version_problem(schema_name, record) or top.problem
 
 
 def read(record: Mapping[str, Any], identity: Identity) -> Alert:
@@ -132,6 +116,15 @@ def read(record: Mapping[str, Any], identity: Identity) -> Alert:
 def cutout_field(name: str) -> str:
     """The survey's name of a stamp: ``science`` is ``cutoutScience``."""
     return _CUTOUTS[name]
+
+
+def _version_problem(schema_name: str, record: Mapping[str, Any]) -> AlertError | None:
+    """What keeps a major version that this code has not seen from being read: a field may have changed its unit."""
+    version = _VERSION.search(schema_name) or _VERSION.search(str(record.get("lsst_schema_version") or ""))
+    if version is None or int(version[1]) in KNOWN_MAJORS:
+        return None
+    known = f"majors {KNOWN_MAJORS[0]} to {KNOWN_MAJORS[-1]} are known"
+    return AlertError(Reason.UNSUPPORTED_SCHEMA, f"Rubin schema {version[1]}.{version[2]}: {known}")
 
 
 def _lacks_new_time(dia_source: Any) -> bool:

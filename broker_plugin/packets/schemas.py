@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import fastavro
 
 from broker_plugin.alert import AlertError, Reason
+from broker_plugin.packets.fields import one_line
 from broker_plugin.packets.limits import MAX_SCHEMA_DEPTH, MAX_SCHEMA_VALUES, MAX_VALUES_PER_BYTE
 
 Wanted = Mapping[str, Any]
@@ -48,15 +49,9 @@ class PacketSchema:
     ----------
     name
         Full name and version for the record: ``ztf.alert 4.02``.
-    full_name
-        The Avro name of the top record.
-    fields
-        Names of the top record's fields.
     """
 
     name: str
-    full_name: str
-    fields: frozenset[str]
     writer: Any
     reader: Any
 
@@ -82,9 +77,7 @@ class PacketSchema:
         try:
             record = fastavro.schemaless_reader(stream, self.writer, self.reader)
         except Exception as problem:
-            raise AlertError(
-                Reason.UNREADABLE, f"not a record of schema {self.name}: {_one_line(problem)}"
-            ) from problem
+            raise AlertError(Reason.UNREADABLE, f"not a record of schema {self.name}: {one_line(problem)}") from problem
         return record  # type: ignore[return-value]  # the top schema is a record, which `make_schema` checks
 
 
@@ -115,16 +108,9 @@ def make_schema(definition: Any, wanted: Wanted, fallback_version: str = "") -> 
     except AlertError:
         raise
     except Exception as problem:
-        raise AlertError(Reason.UNREADABLE, f"writer schema: {_one_line(problem)}") from problem
-    full_name = writer["name"]
+        raise AlertError(Reason.UNREADABLE, f"writer schema: {one_line(problem)}") from problem
     version = str(definition.get("version") or fallback_version)
-    return PacketSchema(
-        name=f"{full_name} {version}".strip(),
-        full_name=full_name,
-        fields=frozenset(f["name"] for f in writer["fields"]),
-        writer=writer,
-        reader=reader,
-    )
+    return PacketSchema(f"{writer['name']} {version}".strip(), writer, reader)
 
 
 def parse_schema_text(text: bytes | str) -> Any:
@@ -138,7 +124,7 @@ def parse_schema_text(text: bytes | str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as problem:
-        raise AlertError(Reason.UNREADABLE, f"writer schema is not JSON: {_one_line(problem)}") from problem
+        raise AlertError(Reason.UNREADABLE, f"writer schema is not JSON: {one_line(problem)}") from problem
 
 
 def _essential(node: Any, depth: int = 0) -> Any:
@@ -287,8 +273,3 @@ class _Projector:
     def _fresh(self, name: str) -> str:
         self._count += 1
         return f"use{self._count}.{name.rsplit('.', 1)[-1]}"
-
-
-def _one_line(problem: BaseException) -> str:
-    text = " ".join(str(problem).split())
-    return f"{type(problem).__name__}: {text[:160]}" if text else type(problem).__name__

@@ -5,14 +5,13 @@ Schema: Zwicky Transient Facility, "ztf-avro-alert"; Masci et al. 2019, PASP 131
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from broker_plugin.alert import STAMP_NAMES, Alert, AlertError, Detection, Identity, Reason
-from broker_plugin.packets.fields import Fields, as_rows, plain_bytes, schema_label
+from broker_plugin.packets.fields import Fields, as_rows, finite, plain_bytes, schema_label, shown
 from broker_plugin.packets.schemas import Wanted
 
 NAME = "ztf"
@@ -20,7 +19,8 @@ _MJD_ORIGIN_JD = 2400000.5
 _BANDS: dict[float, str] = {1: "g", 2: "r", 3: "i"}
 _CUTOUTS = {name: f"cutout{name.capitalize()}" for name in STAMP_NAMES}
 _MISSING = -999.0
-_POSITIVE = {"t": True, "1": True, "f": False, "0": False}
+# t and f in ZTF's own packets; 1 and 0, True and False in what others hand on.
+_POSITIVE = {"t": True, "1": True, "true": True, "f": False, "0": False, "false": False}
 
 STAMP_PIXELS = 63
 """A whole cutout, on a side; 1 arcsec (1.01) a pixel."""
@@ -135,15 +135,16 @@ def _first_index(length: int, position: Any, quadrant_length: int) -> int:
     """Where the pixels of a cut-off axis begin within the whole stamp."""
     if length == STAMP_PIXELS:
         return 0
-    if isinstance(position, (int, float)) and math.isfinite(position):
+    number = finite(position)
+    if number is not None:
         half = STAMP_PIXELS // 2
-        centre = round(position - 1.0)
+        centre = round(number - 1.0)
         before = max(0, half - centre)
         after = max(0, centre + half - (quadrant_length - 1))
         if before + length + after == STAMP_PIXELS:
             return before
     raise AlertError(
-        Reason.CORRUPT_CUTOUT, f"a cutout {length} pixels long is not one cut by the edge at pixel {position!r}"
+        Reason.CORRUPT_CUTOUT, f"a cutout {length} pixels long is not one cut by the edge at pixel {shown(position)}"
     )
 
 
@@ -173,8 +174,9 @@ def _clean(name: str, value: Any) -> Any:
     """A field's value with the survey's ways of saying "missing" as None."""
     if type(value) is float:
         return None if value == _MISSING or value != value else value
-    if name == "isdiffpos":
-        return _POSITIVE.get(value, value) if isinstance(value, str) else value
     if isinstance(value, np.generic):
-        return _clean(name, value.item())
-    return None if isinstance(value, (int, str)) and value in (_MISSING, "null") else value
+        plain = value.item()
+        return plain if isinstance(plain, np.generic) else _clean(name, plain)  # Python has no longdouble
+    if isinstance(value, (int, str)) and value in (_MISSING, "null"):
+        return None
+    return _POSITIVE.get(value.lower(), value) if name == "isdiffpos" and isinstance(value, str) else value

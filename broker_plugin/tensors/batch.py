@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from broker_plugin.alert import Alert, AlertError
-from broker_plugin.bundles import Manifest
-from broker_plugin.tensors.metadata import feature_matrix
+from broker_plugin.alert import Alert, AlertError, Identity, Reason
+from broker_plugin.bundles import FeatureSpec, Manifest
+from broker_plugin.packets.fields import one_line
+from broker_plugin.tensors.metadata import FeatureMatrix, feature_matrix
 from broker_plugin.tensors.stamps import fill_stamps
 
 
@@ -40,9 +41,12 @@ class TensorBatch:
 
 
 def make_batch(alerts: Sequence[Alert], manifest: Manifest) -> TensorBatch:
-    """The tensors of alerts of the bundle's survey.  Every number in them is finite; nothing raises."""
+    """The tensors of alerts of the bundle's survey.  Every number in them is finite.
+
+    Nothing raises, whatever a caller's own `Alert` holds.
+    """
     spec = manifest.stamps
-    matrix = feature_matrix(alerts, manifest.features)
+    matrix = _features(alerts, manifest.features)
     stamps = np.zeros((len(alerts), spec.size, spec.size, len(spec.channels)), dtype=np.float32)
     problems = matrix.problems
     for row, alert in enumerate(alerts):
@@ -51,7 +55,33 @@ def make_batch(alerts: Sequence[Alert], manifest: Manifest) -> TensorBatch:
         except AlertError as problem:
             # What is wrong with the images comes first: without them no metadata would help.
             problems[row] = problem
+        except Exception as problem:  # noqa: BLE001 - the last line: one alert may never cost the others
+            problems[row] = AlertError(Reason.CORRUPT_CUTOUT, f"the cutouts can't be read: {one_line(problem)}")
     bad = list(problems)
     stamps[bad] = 0.0
     matrix.values[bad] = 0.0
     return TensorBatch(stamps, matrix.values, matrix.imputed, problems)
+
+
+def _features(alerts: Sequence[Alert], features: Sequence[FeatureSpec]) -> FeatureMatrix:
+    try:
+        return feature_matrix(alerts, features)
+    except Exception:  # noqa: BLE001 - the last line, as above
+        return _features_one_by_one(alerts, features)
+
+
+def _features_one_by_one(alerts: Sequence[Alert], features: Sequence[FeatureSpec]) -> FeatureMatrix:
+    """The features of alerts of which some make `feature_matrix` raise; the others' bits are the same."""
+    rows = []
+    problems: dict[int, AlertError] = {}
+    for row, alert in enumerate(alerts):
+        try:
+            matrix = feature_matrix([alert], features)
+            if matrix.problems:
+                problems[row] = matrix.problems[0]
+        except Exception as problem:  # noqa: BLE001 - as above
+            matrix = feature_matrix([Alert(Identity())], features)
+            problems[row] = AlertError(Reason.INVALID_FIELD, f"the fields can't be read: {one_line(problem)}")
+        rows.append(matrix)
+    values = np.concatenate([matrix.values for matrix in rows])
+    return FeatureMatrix(values, [matrix.imputed[0] for matrix in rows], problems)

@@ -41,11 +41,13 @@ def fill_stamps(alert: Alert, spec: StampSpec, out: Pixels) -> None:
     check_cutouts(alert, spec)
     for channel, name in enumerate(spec.channels):
         image = read_stamp(alert, name)
-        pixels, centre = image.pixels, image.centre
+        pixels, centre, steps = image.pixels, image.centre, spec.steps
+        if steps[0] == "crop":  # before the look at each pixel, which costs more than all else here
+            pixels, steps = crop(pixels, centre, spec.size), steps[1:]
         pixels = np.where(np.isfinite(pixels), pixels, np.float32(np.nan))
         outside = np.nan
         try:
-            for step in spec.steps:
+            for step in steps:
                 if step == "crop":
                     pixels = crop(pixels, centre, spec.size, outside)
                 elif step == "scale_min_max":

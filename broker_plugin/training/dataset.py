@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -122,6 +123,13 @@ def read_labels(path: Path) -> dict[int, Label]:
             except ValueError as problem:
                 raise ValueError(f"{path}, line {number}: {problem}") from problem
     return labels
+
+
+def labelled_surveys(paths: Sequence[Path], labels: Mapping[int, Label]) -> Counter[str]:
+    """How many labelled alerts of each survey the packets hold."""
+    files = PacketFiles(paths, PacketReader(fields=(), history=False))
+    alerts = (packet for packet in files if isinstance(packet, Alert) and packet.identity.alert_id in labels)
+    return Counter(str(alert.identity.survey) for alert in alerts)
 
 
 def load_examples(

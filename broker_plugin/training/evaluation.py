@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from broker_plugin.models import calibrated
+
 Probabilities = NDArray[np.floating[Any]]
 
 
@@ -38,15 +40,10 @@ def scores(truth: NDArray[np.int64], probabilities: Probabilities, classes: Sequ
     }
 
 
-def sharpened(probabilities: Probabilities, temperature: float) -> Probabilities:
-    """Probabilities to the power 1/temperature, normalised: Guo et al. 2017, arXiv:1706.04599."""
-    powered = np.asarray(probabilities, dtype=np.float64) ** (1.0 / temperature)
-    return np.asarray(powered / powered.sum(axis=1, keepdims=True))
-
-
 def best_temperature(truth: NDArray[np.int64], probabilities: Probabilities) -> float:
     """The temperature with the highest likelihood of ``truth``, from 0.1 to 5."""
     candidates = np.geomspace(0.1, 5.0, 79)
     rows = np.arange(len(truth))
-    losses = [-np.log(np.maximum(sharpened(probabilities, t)[rows, truth], 1e-12)).mean() for t in candidates]
+    raw = np.asarray(probabilities, dtype=np.float64)
+    losses = [-np.log(np.maximum(calibrated(raw, t)[rows, truth], 1e-12)).mean() for t in candidates]
     return round(float(candidates[int(np.argmin(losses))]), 4)

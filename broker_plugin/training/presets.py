@@ -35,31 +35,31 @@ class Preset:
 
 # Left out on purpose, though the 2021 paper has them: what tells how an alert was collected rather than what it
 # is.  ndethist, ncovhist and non_detections (asteroids and bogus were taken at their first detection, the rest
-# much later); diffmaglim (the labelled asteroids are of seven nights); ra, dec and the longitudes.  Latitudes are
-# absolute: planets and stars keep to their planes on both sides alike, but the labelled asteroids lie south of the
-# Milky Way.  rb and drb are out because bogus labels come of them.
+# much later); diffmaglim and fwhm (the labelled asteroids are of seven nights, with poor seeing); ra, dec and the
+# longitudes.  Latitudes are absolute: planets and stars keep to their planes on both sides alike, but the labelled
+# asteroids lie south of the Milky Way.  rb and drb are out because bogus labels come of them.
 _ZTF_FEATURES = (
     # No Pan-STARRS source within 30 arcsec is what a missing distance means; 0.5 is "star or galaxy unknown".
     *(FeatureSpec(f"sgscore{i}", f"sgscore{i}", clip=(0.0, 1.0), fill=0.5) for i in (1, 2, 3)),
-    *(FeatureSpec(f"distpsnr{i}", f"distpsnr{i}", clip=(0.0, 30.0), fill=30.0) for i in (1, 2, 3)),
+    # Distances by their logarithm: a tenth of an arcsec or a whole one tells more than 20 or 21.
+    *(FeatureSpec(f"distpsnr{i}", f"distpsnr{i}", "log10", clip=(0.05, 30.0), fill=30.0) for i in (1, 2, 3)),
     FeatureSpec("isdiffpos", "isdiffpos", fill=1.0),  # t = 1: the sign of the 2021 paper, not of its code
-    FeatureSpec("fwhm", "fwhm", clip=(0.0, 10.0)),
     FeatureSpec("magpsf", "magpsf", clip=(10.0, 24.0)),
-    FeatureSpec("sigmapsf", "sigmapsf", clip=(0.0, 1.0)),
+    FeatureSpec("sigmapsf", "sigmapsf", "log10", clip=(0.01, 1.0), fill=0.1),
     FeatureSpec("classtar", "classtar", clip=(0.0, 1.0)),
-    FeatureSpec("distnr", "distnr", clip=(0.0, 30.0), fill=30.0),
+    FeatureSpec("distnr", "distnr", "log10", clip=(0.05, 30.0), fill=30.0),
     FeatureSpec("magnr", "magnr", clip=(10.0, 26.0), fill=26.0),
-    FeatureSpec("chinr", "chinr", clip=(0.0, 15.0)),
+    FeatureSpec("chinr", "chinr", "log10", clip=(0.1, 15.0), fill=1.0),
     FeatureSpec("sharpnr", "sharpnr", clip=(-1.0, 1.5)),
     # Not in the paper: what the host or star looks like in Pan-STARRS and Gaia, and the shape of the detection.
     FeatureSpec("ps1_g_r", "ps1_g_r", clip=(-2.0, 4.0)),
     FeatureSpec("ps1_r_i", "ps1_r_i", clip=(-2.0, 4.0)),
     FeatureSpec("ps1_i_z", "ps1_i_z", clip=(-2.0, 4.0)),
-    FeatureSpec("neargaia", "neargaia", "asinh", 1.0, clip=(0.0, 90.0), fill=90.0),
+    FeatureSpec("neargaia", "neargaia", "log10", clip=(0.05, 90.0), fill=90.0),
     FeatureSpec("maggaia", "maggaia", clip=(5.0, 22.0), fill=22.0),
-    FeatureSpec("elong", "elong", clip=(1.0, 10.0)),
+    FeatureSpec("elong", "elong", "log10", clip=(1.0, 10.0), fill=1.1),
     FeatureSpec("nneg", "nneg", clip=(0.0, 25.0)),
-    FeatureSpec("sumrat", "sumrat", clip=(0.0, 1.0)),
+    FeatureSpec("sumrat", "sumrat", clip=(0.5, 1.0)),
     FeatureSpec("magdiff", "magdiff", clip=(-2.0, 2.0)),
     FeatureSpec("scorr", "scorr", "asinh", 5.0, clip=(0.0, 1000.0)),
     FeatureSpec("ecliptic_latitude", "abs_ecliptic_latitude_deg"),
@@ -91,7 +91,7 @@ PRESETS = {
         stamps=StampSpec(channels=STAMP_NAMES, size=21),
         features=_ZTF_FEATURES,
         median_fill=frozenset(
-            {"fwhm", "magpsf", "sigmapsf", "classtar", "chinr", "sharpnr", "ecliptic_latitude", "galactic_latitude"}
+            {"magpsf", "sigmapsf", "classtar", "chinr", "sharpnr", "ecliptic_latitude", "galactic_latitude"}
             | {"ps1_g_r", "ps1_r_i", "ps1_i_z", "elong", "nneg", "sumrat", "magdiff", "scorr"}
         ),
     ),

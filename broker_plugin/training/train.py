@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from broker_plugin.bundles import Manifest, ModelSpec
+from broker_plugin.models import calibrated
 from broker_plugin.tensors import missing_row
 from broker_plugin.training.architecture import EMBEDDING, PROBABILITIES
 from broker_plugin.training.dataset import (
     Arrays,
     Examples,
+    Label,
     joined,
+    labelled_surveys,
     load_examples,
     read_labels,
     simulated_examples,
@@ -25,7 +28,7 @@ from broker_plugin.training.dataset import (
     standardised,
     to_arrays,
 )
-from broker_plugin.training.evaluation import best_temperature, scores, sharpened
+from broker_plugin.training.evaluation import best_temperature, scores
 from broker_plugin.training.export import EmbeddingDistance, novelty_of, write_bundle
 from broker_plugin.training.fit import Fit, FitOptions, fit_stamp_network, predict
 from broker_plugin.training.presets import CLASSES, PRESETS, TAXONOMY, TAXONOMY_VERSION, Preset
@@ -43,13 +46,14 @@ def train_stamp(
     labels_csv: Path,
     out: Path,
     *,
-    survey: str,
+    survey: str | None = None,
     name: str | None = None,
     version: str = "0.1.0",
     seed: int = 1,
     simulated: int = 0,
     options: FitOptions | None = None,
     command: str = "",
+    notes: str = "",
     progress: Progress = lambda done, total, text: None,
 ) -> Manifest:
     """Fit a stamp classifier and write its bundle.
@@ -68,20 +72,25 @@ def train_stamp(
         The bundle's folder; made anew.
     simulated
         Synthetic alerts of each class to learn from besides; none is validated or tested on.
+    survey
+        ``ztf`` or ``rubin``; None where the labelled alerts are of one survey, which then it is.
     command
         What was typed, for the manifest.
+    notes
+        What else a reader of the model card should know, in Markdown.
 
     Raises
     ------
     ValueError
         The table of labels can't be read, a class is not of the taxonomy, or too few alerts have labels.
     """
-    preset = PRESETS[survey]
     options = options or FitOptions()
     labels = read_labels(labels_csv)
     unknown = sorted({label.class_name for label in labels.values()} - set(CLASSES))
     if unknown:
         raise ValueError(f"{labels_csv}: class {unknown[0]!r} is not one of {', '.join(CLASSES)}")
+    survey = survey or _only_survey(paths, labels)
+    preset = PRESETS[survey]
     examples = load_examples(paths, labels, survey, preset.features)
     learning = examples.where(label.split != "test" for label in examples.labels)
     testing = examples.where(label.split == "test" for label in examples.labels)
@@ -108,9 +117,13 @@ def train_stamp(
     distance = EmbeddingDistance(predict(fit.network, train_arrays)[EMBEDDING], train_arrays.truth)
     validation_said = predict(fit.network, validation_arrays)[PROBABILITIES]
     temperature = best_temperature(validation_arrays.truth, validation_said)
-    metrics = {"validation": scores(validation_arrays.truth, sharpened(validation_said, temperature), CLASSES)}
+    metrics = {
+        "validation": scores(
+            validation_arrays.truth, calibrated(validation_said.astype(np.float64), temperature), CLASSES
+        )
+    }
     if testing.alerts:
-        metrics |= _test_metrics(testing, to_arrays(testing, manifest), fit, manifest, temperature)
+        metrics |= _test_metrics(testing, fit, manifest, temperature)
     manifest = replace(
         manifest,
         temperature=temperature,
@@ -118,7 +131,17 @@ def train_stamp(
         training=_provenance(learning, train_arrays, seed, simulated, options, command, fit),
         metrics=metrics,
     )
-    return write_bundle(out, manifest, fit.network, distance, options, _model_card(manifest, learning, simulated))
+    return write_bundle(
+        out, manifest, fit.network, distance, options, _model_card(manifest, learning, simulated, notes)
+    )
+
+
+def _only_survey(paths: Sequence[Path], labels: Mapping[int, Label]) -> str:
+    surveys = labelled_surveys(paths, labels)
+    if len(surveys) != 1:
+        found = " and ".join(sorted(surveys)) or "no survey"
+        raise ValueError(f"the labelled alerts are of {found}: say which survey to learn from")
+    return next(iter(surveys))
 
 
 def _manifest(preset: Preset, name: str, version: str, train: Examples) -> Manifest:
@@ -141,10 +164,11 @@ def _manifest(preset: Preset, name: str, version: str, train: Examples) -> Manif
     return replace(manifest, features=standardised(manifest, preset.median_fill, as_sent))
 
 
-def _test_metrics(
-    testing: Examples, arrays: Arrays, fit: Fit, manifest: Manifest, temperature: float
-) -> dict[str, dict[str, Any]]:
-    said = sharpened(predict(fit.network, arrays)[PROBABILITIES], temperature)
+def _test_metrics(testing: Examples, fit: Fit, manifest: Manifest, temperature: float) -> dict[str, dict[str, Any]]:
+    """Scores as a user of the stage would measure them: every packet as it was sent, doctored or not."""
+    as_sent = [replace(label, doctored_metadata=False) for label in testing.labels]
+    arrays = to_arrays(Examples(testing.alerts, as_sent), manifest)
+    said = calibrated(predict(fit.network, arrays)[PROBABILITIES].astype(np.float64), temperature)
     strong = np.array([label.trust in _STRONG_TRUST for label in testing.labels])
     if len(strong) != len(arrays):
         raise ValueError("a test alert can't be classified")
@@ -171,7 +195,7 @@ def _provenance(
     }
 
 
-def _model_card(manifest: Manifest, learning: Examples, simulated: int) -> str:
+def _model_card(manifest: Manifest, learning: Examples, simulated: int, notes: str) -> str:
     """What a reader should know before trusting the bundle."""
     counts = Counter(label.class_name for label in learning.labels)
     unseen = [name for name in manifest.classes if name not in counts]
@@ -201,17 +225,18 @@ def _model_card(manifest: Manifest, learning: Examples, simulated: int) -> str:
     ):
         if key in manifest.metrics:
             lines += _score_lines(title, manifest.metrics[key], manifest.classes)
-    lines += ["## What to know before trusting it", ""]
+    if unseen or notes:
+        lines += ["## What to know before trusting it", ""]
     if unseen:
-        lines.append(
-            f"- No real alert of class {', '.join(unseen)} was learned from or tested on: what it says of this class "
-            "rests on simulation alone, and how many real ones it finds is not known."
-        )
+        lines += [
+            f"No real alert of class {', '.join(unseen)} was learned from or tested on: what it says of this class "
+            "rests on simulation alone, and how many real ones it finds is not known.",
+            "",
+        ]
+    if notes:
+        lines += [notes.strip(), ""]
     lines += [
-        "- Bogus labels are nearly all the word of another classifier; AGN are mostly blazars.",
-        "- It does not see the number of detections, the depth of the night, nor the position but for the distance "
-        "from the ecliptic, on purpose: in this collection of alerts they tell the class by how it was collected.",
-        "- Small test sets: one alert more or less right in a class of 25 is 4%.",
+        "## How it was made",
         "",
         "```json",
         json.dumps(manifest.training, indent=1),

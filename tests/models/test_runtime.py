@@ -1,4 +1,4 @@
-"""The TensorFlow runtime, on a small untrained bundle."""
+"""The TensorFlow runtime, on a small untrained bundle and on the packaged ones."""
 
 import shutil
 from dataclasses import replace
@@ -11,9 +11,9 @@ from broker_plugin.bundles import Bundle, BundleError, load
 from broker_plugin.models import DeviceError, Model, Runtime
 
 
-@pytest.fixture(scope="module")
-def bundle(tiny_weights: Path) -> Bundle:
-    return load("tiny-ztf", tiny_weights)
+@pytest.fixture(scope="module", params=["tiny-ztf", "stamp-ztf", "stamp-rubin"])
+def bundle(request: pytest.FixtureRequest, tiny_weights: Path) -> Bundle:
+    return load(request.param, tiny_weights)
 
 
 @pytest.fixture(scope="module")

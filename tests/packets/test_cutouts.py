@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
+import itertools
 import math
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from astropy.wcs import WCS
 from broker_plugin.alert import STAMP_NAMES, Alert, AlertError, Identity, Reason
 from broker_plugin.packets import PacketFiles, PacketReader, decode_planes, read_stamp
 from broker_plugin.packets.cutouts import decode_fits
-from broker_plugin.packets.limits import MAX_CUTOUT_BYTES, MAX_CUTOUT_PIXELS
+from broker_plugin.packets.limits import MAX_CUTOUT_BYTES, MAX_CUTOUT_CARDS, MAX_CUTOUT_PIXELS
 
 from . import samples
 
@@ -243,7 +246,7 @@ def test_compressed_tiles_are_not_decompressed():
 
 def test_file_of_thousands_of_units_is_given_up_soon():
     unit = b"".join(c.ljust(80) for c in (b"XTENSION= 'IMAGE   '", b"BITPIX  = 8", b"NAXIS   = 0", b"END")).ljust(2880)
-    raw = samples.fits_file(None) + unit * 2500
+    raw = samples.fits_file(None) + unit * 350
     started = time.monotonic()
     assert refusal(raw).reason is Reason.CORRUPT_CUTOUT
     assert time.monotonic() - started < 2.0
@@ -295,3 +298,86 @@ def test_planes_of_a_cut_off_file_are_corrupt():
             decode_planes(raw[:end])
         except AlertError as problem:
             assert problem.reason is Reason.CORRUPT_CUTOUT  # noqa: PT017
+
+
+def unit(name: str, *cards: str, filler: int = 0) -> bytes:
+    """A header, with as many cards that say nothing."""
+    cards = (f"{name:<80}", *cards, *(f"K{i:<7}= {i:>20}" for i in range(filler)), "END")
+    header = "".join(card.ljust(80) for card in cards).encode()
+    return header.ljust(-(-len(header) // 2880) * 2880)
+
+
+PRIMARY = "SIMPLE  =                    T"
+EXTENSION = "XTENSION= 'IMAGE   '"
+NO_DATA = ("BITPIX  =                    8", "NAXIS   =                    0")
+PIXEL = ("BITPIX  =                    8", "NAXIS   = 2", "NAXIS1  = 1", "NAXIS2  = 1", "PCOUNT  = 0", "GCOUNT  = 1")
+EMPTY = unit(PRIMARY, *NO_DATA)
+
+
+def seconds_for(raw: bytes) -> float:
+    """The least time of several for all that is done with a cutout."""
+    seconds = []
+    for _ in range(3):
+        started = time.perf_counter()
+        for decode in (decode_fits, decode_planes):
+            with contextlib.suppress(AlertError):
+                decode(raw)
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        unit(PRIMARY, *PIXEL, filler=12_000) + bytes(2880),
+        EMPTY + unit(EXTENSION, *PIXEL, filler=12_000) + bytes(2880),
+        EMPTY + unit(EXTENSION, *PIXEL, filler=100_000) + bytes(2880),
+        EMPTY + unit(EXTENSION, *NO_DATA, filler=MAX_CUTOUT_CARDS - 5) * 20,
+        EMPTY + (unit(EXTENSION, *PIXEL, filler=MAX_CUTOUT_CARDS - 9) + bytes(2880)) * 20,
+        unit(PRIMARY, "BITPIX  = 8", "NAXIS   = 1", f"NAXIS1  = {2**62}") + unit(EXTENSION, *PIXEL, filler=12_000),
+        unit(PRIMARY, "BITPIX  = 8", "NAXIS   = 1", "NAXIS1  = -9") + unit(EXTENSION, *PIXEL, filler=12_000),
+        EMPTY + unit("NOTHING =", *PIXEL, filler=12_000) + bytes(2880),
+    ],
+    ids=["primary", "extension", "larger", "many", "many images", "endless data", "negative", "no extension"],
+)
+def test_headers_without_end_cost_little(raw):
+    seconds_for(EMPTY)  # astropy is imported
+    assert seconds_for(gzip.compress(raw)) < 0.1
+
+
+def test_header_of_too_many_cards_is_corrupt_in_every_unit():
+    long = unit(EXTENSION, *PIXEL, filler=MAX_CUTOUT_CARDS)
+    assert refusal(EMPTY + long + bytes(2880)).reason is Reason.CORRUPT_CUTOUT
+    assert refusal(unit(PRIMARY, *PIXEL, filler=MAX_CUTOUT_CARDS)).reason is Reason.CORRUPT_CUTOUT
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_cutout_beyond_the_bound_is_too_large(compress):
+    assert refusal(compress(samples.fits_file(PIXELS) + bytes(MAX_CUTOUT_BYTES))).reason is Reason.TOO_LARGE
+
+
+def test_all_units_of_a_file_are_shown_to_astropy():
+    hdus = [fits.PrimaryHDU(), fits.ImageHDU(np.zeros((3, 4)), name="OTHER"), fits.BinTableHDU(name="TABLE")]
+    hdus += [fits.ImageHDU(PIXELS.astype(">f8"), name=name) for name in ("UNCERT", "PSFIMAGE")]
+    hdus[0] = fits.PrimaryHDU(PIXELS.astype(">i8"))
+    stream = io.BytesIO()
+    fits.HDUList(hdus).writeto(stream)
+    planes = decode_planes(stream.getvalue() + bytes(5760))
+    assert same_bits(planes.variance, PIXELS.astype("f8")) and same_bits(planes.psf, PIXELS.astype("f8"))
+
+
+def test_threads_leave_the_filters_of_warnings_as_they_were(monkeypatch):
+    raw = samples.fits_file(PIXELS.astype(">f8"))
+    really_open = fits.open
+
+    def slowly_open(*args, **kwargs):
+        time.sleep(0.0003 * (next(turns) % 4))  # so that threads leave in another order than they came
+        return really_open(*args, **kwargs)
+
+    turns = itertools.count()
+    monkeypatch.setattr(fits, "open", slowly_open)
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(4) as pool:
+        images = list(pool.map(decode_fits, [raw] * 200))
+    assert warnings.filters == before
+    assert all(same_bits(image.pixels, PIXELS) for image in images)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import tarfile
 from pathlib import Path
@@ -226,3 +227,19 @@ def test_examples_are_all_alerts():
     files = PacketFiles([folder], PacketReader())
     assert sum(isinstance(result, Alert) for result in files) == 40
     assert [path.name for path in files.passed_over] == ["truth.csv"]
+
+
+def test_rejected_file_has_the_digest_of_its_bytes(tmp_path):
+    contents = [b"garbage", gzip.compress(b"garbage"), gzip.compress(bytes(1000))[:-9], ZTF[0][:-1]]
+    contents.append(gzip.compress(ZTF[0][:-1]))
+    for index, content in enumerate(contents):
+        (tmp_path / f"{index}.avro").write_bytes(content)
+    (tmp_path / "night.tar").write_bytes(tar_of(contents))
+    assert [result.digest for result in read(tmp_path)] == [hashlib.sha256(data).hexdigest() for data in contents] * 2
+
+
+def test_rejected_row_of_parquet_is_told_by_its_number(tmp_path):
+    path = tmp_path / "a.parquet"
+    write_parquet(path, [{"number": 1}, {"number": 1}])
+    results = read(path)
+    assert [(result.identity.source, result.digest) for result in results] == [(f"{path}#0", None), (f"{path}#1", None)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
+import hashlib
 import io
 import json
 
@@ -202,3 +204,59 @@ def test_record_without_a_schema_of_an_unknown_major_is_skipped(reader):
 def test_header_that_names_hostile_types_is_rejected_at_once(reader):
     node = {"type": "record", "name": "ztf.alert", "fields": [{"name": "next", "type": ["null", "ztf.alert"]}]}
     assert reader.read(samples.raw_container(json.dumps(node).encode(), [(1, b"\0")])).reason is Reason.UNREADABLE
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def of_other_survey(number: int) -> bytes:
+    schema = {"type": "record", "name": "winter.alert", "fields": [{"name": "number", "type": "long"}]}
+    return samples.container(schema, [{"number": number}])
+
+
+def without_an_id(fwhm: float) -> bytes:
+    record = samples.ztf_record(candidate_fwhm=fwhm)
+    schema = copy.deepcopy(samples.ztf_schema())
+    candidate = next(field for field in schema["fields"] if field["name"] == "candidate")["type"]
+    for node in (schema, candidate):
+        node["fields"] = [field for field in node["fields"] if field["name"] != "candid"]
+    return samples.container(schema, [record])
+
+
+@pytest.mark.parametrize("make", [of_other_survey, without_an_id])
+def test_packets_that_look_the_same_have_digests_of_their_own(make):
+    readers = [PacketReader(), PacketReader(fields=(), history=False)]
+    first, second = make(1), make(2)
+    assert readers[1].read(first).identity == readers[1].read(second).identity
+    for packet in (first, second, gzip.compress(first), bytearray(first), memoryview(second)):
+        assert {reader.read(packet).digest for reader in readers} == {sha256(packet)} == {identify(packet)[1]}
+
+
+def test_packet_in_a_file_has_the_digest_that_it_has_off_the_wire(reader):
+    for packet in (of_other_survey(1), without_an_id(2.0), ZTF[:-1], samples.container(samples.ztf_schema(), []), b"x"):
+        (result,) = reader.read_all(packet, "f")
+        assert result.digest == reader.read(packet).digest == sha256(packet)
+        (result,) = reader.read_all(packet, "f", gzip.compress(packet, mtime=0))
+        assert result.digest == sha256(gzip.compress(packet, mtime=0))
+
+
+def test_alert_of_a_file_of_several_is_told_by_its_source(reader):
+    schema = {"type": "record", "name": "winter.alert", "fields": [{"name": "number", "type": "long"}]}
+    data = samples.container(schema, [{"number": i} for i in range(3)])
+    results = list(reader.read_all(data, "f"))
+    assert [(r.identity.source, r.digest) for r in results] == [("f", None), ("f#1", None), ("f#2", None)]
+
+
+def test_rejected_alert_with_an_id_needs_no_digest(reader):
+    assert reader.read(samples.ztf_record(candidate_ra=400.0)).digest is None
+
+
+def test_view_with_gaps_has_the_digest_of_what_is_seen(reader):
+    assert reader.read(memoryview(b"g.a.r.b.a.g.e")[::2]).digest == sha256(b"garbage")
+
+
+def test_dicts_have_digests_of_their_own(reader):
+    digests = {reader.read({"number": i}).digest for i in range(3)}
+    assert len(digests) == 3
+    assert PacketReader(fields=()).read({"number": 1}).digest in digests

@@ -43,7 +43,7 @@ def test_name_and_version_are_what_the_writer_calls_them():
     schema = make_schema(
         {**record("alert", ("candid", "long")), "namespace": "ztf", "version": "3.3"}, {"candid": True}
     )
-    assert schema.name == "ztf.alert 3.3" and schema.full_name == "ztf.alert"
+    assert schema.name == "ztf.alert 3.3"
 
 
 def test_logical_types_are_left_as_numbers():

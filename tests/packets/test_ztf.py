@@ -105,7 +105,10 @@ def test_band_is_that_of_the_filter(fid, band):
     assert read(candidate_fid=fid).identity.band == band
 
 
-@pytest.mark.parametrize(("value", "meaning"), [("t", True), ("1", True), ("f", False), ("0", False), (1, 1), (0, 0)])
+@pytest.mark.parametrize(
+    ("value", "meaning"),
+    [("t", True), ("1", True), ("True", True), ("f", False), ("0", False), ("False", False), (1, 1), (0, 0)],
+)
 def test_sign_of_the_difference_is_read_in_every_spelling(value, meaning):
     assert read(candidate_isdiffpos=value).values["isdiffpos"] == meaning
 
@@ -252,3 +255,30 @@ def test_real_stamps_cut_by_an_edge_end_whole_with_the_source_in_the_centre(shar
         assert abs(row - 6) <= 1 and abs(column - 6) <= 1
         placed += 1
     assert placed >= 15
+
+
+@pytest.mark.parametrize(
+    "position",
+    [None, "31.0", True, math.nan, math.inf, 1e308, 10**400, -(10**400), 10**5000],
+    ids=["None", "text", "bool", "NaN", "infinite", "large", "larger", "negative", "longest"],
+)
+@pytest.mark.parametrize("name", ["xpos", "ypos"])
+def test_position_that_is_no_pixel_explains_no_cut_stamp(name, position):
+    shape = (50, 63) if name == "ypos" else (63, 50)
+    with pytest.raises(AlertError) as caught:
+        place(np.zeros(shape, np.float32), {name: position})
+    assert caught.value.reason is Reason.CORRUPT_CUTOUT
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64, int])
+def test_position_may_be_any_number(kind):
+    assert place(np.zeros((50, 63), np.float32), {"ypos": kind(19)}).shape == (63, 63)
+
+
+@pytest.mark.parametrize("value", [None, math.nan, -999.0, -999, np.float32(-999), "null"])
+def test_sign_of_the_difference_may_be_missing(value):
+    assert read(candidate_isdiffpos=value).values["isdiffpos"] is None
+
+
+def test_number_that_python_lacks_leaves_the_alert_readable():
+    assert isinstance(READER.read(samples.ztf_record(candidate_sgscore1=np.longdouble(1))), Alert)

@@ -38,6 +38,31 @@ def changed(alert: Alert, **values) -> Alert:
     return Alert(alert.identity, {**alert.values, **values}, alert.cutouts)
 
 
+class HostileError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+class Hostile(dict):
+    def get(self, *_):
+        raise HostileError
+
+
+class HostileText(str):
+    def __repr__(self) -> str:
+        raise HostileError
+
+    __getitem__ = __repr__
+
+
+class HostileNumber(float):
+    def __float__(self) -> float:
+        raise HostileError
+
+    __array__ = __float__
+
+
+ROWS_CUT_OFF = np.random.default_rng(0).normal(size=(50, 63)).astype(np.float32)
 BAD = {
     "infinite field": (changed(good(1), a=math.inf), Reason.INVALID_FIELD),
     "text field": (changed(good(1), b="1.0"), Reason.INVALID_FIELD),
@@ -45,11 +70,32 @@ BAD = {
     "no cutouts": (Alert(Identity(survey="rubin")), Reason.NO_CUTOUTS),
     "corrupt": (Alert(Identity(survey="rubin"), {}, dict.fromkeys(STAMP_NAMES, b"x" * 99)), Reason.CORRUPT_CUTOUT),
     "both": (changed(samples.alert(np.zeros((30, 30), np.float32)), a=math.inf), Reason.BLANK_CUTOUT),
+    "number beyond a double": (
+        Alert(Identity(survey="ztf"), {"ypos": 10**400}, dict.fromkeys(STAMP_NAMES, samples.fits_file(ROWS_CUT_OFF))),
+        Reason.CORRUPT_CUTOUT,
+    ),
+    "no mapping of fields": (Alert(Identity(survey="rubin"), [1.0], good(1).cutouts), Reason.INVALID_FIELD),
+    "fields that raise": (Alert(Identity(survey="rubin"), Hostile(), good(1).cutouts), Reason.INVALID_FIELD),
+    "field that can't be shown": (changed(good(1), a=HostileText("1")), Reason.INVALID_FIELD),
+    "number that raises": (changed(good(1), a=HostileNumber(1.0), b=math.inf), Reason.INVALID_FIELD),
+    "count that raises": (changed(good(1), b=HostileNumber(1.0)), Reason.INVALID_FIELD),
+    "no mapping of cutouts": (Alert(Identity(survey="rubin"), good(1).values, [b""]), Reason.CORRUPT_CUTOUT),
+    "cutouts that raise": (Alert(Identity(survey="rubin"), good(1).values, Hostile()), Reason.CORRUPT_CUTOUT),
+    "cutout that is a number": (
+        Alert(Identity(survey="rubin"), good(1).values, dict.fromkeys(STAMP_NAMES, 7)),
+        Reason.CORRUPT_CUTOUT,
+    ),
     "off the edge": (
         Alert(Identity(survey="ztf"), {"xpos": math.inf}, good(1).cutouts),
         Reason.CORRUPT_CUTOUT,
     ),
 }
+
+
+def test_bad_alerts_of_every_kind_in_one_batch_are_each_told():
+    alerts = [alert for alert, _ in BAD.values()]
+    problems = make_batch(alerts, samples.manifest(FEATURES)).problems
+    assert [problems[row].reason for row in range(len(alerts))] == [reason for _, reason in BAD.values()]
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -154,3 +154,13 @@ def test_alert_that_lost_one_cutout_misses_it():
     with pytest.raises(AlertError) as caught:
         fill_stamps(alert, spec(channels=STAMP_NAMES), np.zeros((21, 21, 3), np.float32))
     assert (caught.value.reason, caught.value.detail) == (Reason.MISSING_CUTOUT, "cutoutTemplate is missing")
+
+
+@pytest.mark.parametrize("steps", list(itertools.permutations(STAMP_STEPS)))
+@pytest.mark.parametrize("size", [5, 21, 70])
+def test_infinite_pixels_are_as_nan_in_every_order(steps, size):
+    pixels = np.random.default_rng(1).normal(size=(63, 63)).astype(np.float32)
+    infinite, missing = pixels.copy(), pixels.copy()
+    infinite[30:33, 31], infinite[::9, ::7] = np.inf, -np.inf
+    missing[~np.isfinite(infinite)] = np.nan
+    assert filled(infinite, spec(size, steps)).tobytes() == filled(missing, spec(size, steps)).tobytes()
