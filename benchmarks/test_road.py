@@ -1,6 +1,6 @@
 """What each part of the road costs.  `make bench` runs it; one core, one thread, synthetic packets of the examples.
 
-The time of each line is of one batch; `extra_info` and the table's OPS tell batches a second.
+The time of each line is of one batch of the size in its name; OPS are batches a second.
 """
 
 from pathlib import Path
