@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -46,6 +46,12 @@ def train() -> None:
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything random.")
 @click.option("--iterations", type=click.IntRange(min=1), help="Batches to learn from, at the most.")
 @click.option(
+    "--feature-dropout",
+    type=click.FloatRange(0.0, 1.0, max_open=True),
+    metavar="SHARE",
+    help="Share of the metadata that is learned from as if missing.",
+)
+@click.option(
     "--simulated",
     type=click.IntRange(min=0),
     default=0,
@@ -65,6 +71,7 @@ def stamp(
     version: str,
     seed: int,
     iterations: int | None,
+    feature_dropout: float | None,
     simulated: int,
     notes: Path | None,
 ) -> None:
@@ -84,6 +91,8 @@ def stamp(
     from broker_plugin.training.fit import FitOptions
     from broker_plugin.training.train import train_stamp
 
+    wishes: dict[str, Any] = {"iterations": iterations, "feature_dropout": feature_dropout}
+    given = {name: value for name, value in wishes.items() if value is not None}
     screen = console(stderr=True)
     try:
         with _progress(screen) as progress:
@@ -96,7 +105,7 @@ def stamp(
                 version=version,
                 seed=seed,
                 simulated=simulated,
-                options=FitOptions() if iterations is None else FitOptions(iterations=iterations),
+                options=FitOptions(**given),
                 command=shlex.join(["broker-plugin", *sys.argv[1:]]),
                 notes="" if notes is None else notes.read_text(encoding="utf-8"),
                 progress=progress,
