@@ -227,6 +227,12 @@ def test_an_unreadable_packet_is_told_by_its_digest(stage: Stage) -> None:
     assert one.record_id == again.record_id != other.record_id
 
 
+def test_alerts_made_wrongly_are_told_apart(stage: Stage) -> None:
+    alerts = [Alert(Identity(survey="ztf", alert_id=i, mjd="today")) for i in (1, 2)]  # type: ignore[arg-type]
+    [[one], [other]] = stage.on_alerts(alerts)
+    assert one.record_id != other.record_id
+
+
 # With the packaged weights
 
 

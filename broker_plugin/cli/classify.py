@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from broker_plugin.cli.options import model_options, packet_options
+from broker_plugin.cli.options import model_options, packet_options, require_registry
 from broker_plugin.cli.problems import Failure, UsageProblem, described, is_broken_pipe, require_paths, told_as_usage
 from broker_plugin.cli.program import INTERRUPTED
 from broker_plugin.cli.terminal import console, loading_models, plural, printable, table
@@ -66,8 +66,7 @@ def classify(
       broker-plugin classify packets/ -o - | jq .class_name
     """
     require_paths(paths)
-    if options["schema_cache"] is not None and options["schema_registry"] is None:
-        raise UsageProblem("--schema-cache keeps a registry's answers: give --schema-registry URL too")
+    require_registry(options["schema_registry"], options["schema_cache"])
     writer = _open(out)
     _refuse_no_packets(paths)
     screen = console(stderr=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from broker_plugin.cli.options import model_options, packet_options
+from broker_plugin.cli.options import model_options, packet_options, require_registry
 from broker_plugin.cli.problems import Failure, UsageProblem, described, told_as_usage
 from broker_plugin.cli.terminal import bar, can_draw, console, loading_models, plural, printable
 
@@ -90,8 +90,7 @@ def _reader(
 ) -> PacketReader:
     from broker_plugin.packets import PacketReader, SchemaRegistry
 
-    if schema_cache is not None and schema_registry is None:
-        raise UsageProblem("--schema-cache keeps a registry's answers: give --schema-registry URL too")
+    require_registry(schema_registry, schema_cache)
     with told_as_usage():
         registry = None
         if schema_registry is not None:

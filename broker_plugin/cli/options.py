@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from broker_plugin.cli.problems import UsageProblem
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -88,3 +90,15 @@ def packet_options(command: _Command) -> _Command:
     ):
         command = option(command)
     return command
+
+
+def require_registry(schema_registry: str | None, schema_cache: Path | None) -> None:
+    """Refuse a folder for a registry's answers where no registry is named.
+
+    Raises
+    ------
+    UsageProblem
+        There is a cache and no registry.
+    """
+    if schema_cache is not None and schema_registry is None:
+        raise UsageProblem("--schema-cache keeps a registry's answers: give --schema-registry URL too")

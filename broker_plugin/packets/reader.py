@@ -81,7 +81,7 @@ class PacketReader:
             were, or of a dict's ``repr``: what is read of the packet does not change it.
         """
         if isinstance(packet, (Alert, Rejected)):
-            return packet if _is_well_typed(packet.identity) else _ILL_TYPED
+            return packet if _is_well_typed(packet.identity) else _told_apart(_ILL_TYPED, packet)
         return _told_apart(self._read(packet, source), packet)
 
     def read_row(self, row: Mapping[str, Any], source: str, schema_name: str = "") -> Alert | Rejected:
