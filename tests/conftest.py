@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -58,9 +59,8 @@ def _write_tiny_bundle(folder: Path, survey: str) -> None:
     from broker_plugin.bundles import Manifest, ModelSpec, NoveltySpec
     from broker_plugin.packets import PacketFiles, PacketReader
     from broker_plugin.tensors import make_batch
-    from broker_plugin.training.architecture import stamp_network
+    from broker_plugin.training.architecture import fast_network
     from broker_plugin.training.export import EmbeddingDistance, write_bundle
-    from broker_plugin.training.fit import FitOptions
     from broker_plugin.training.presets import CLASSES, PRESETS, TAXONOMY, TAXONOMY_VERSION
 
     preset = PRESETS[survey]
@@ -74,7 +74,7 @@ def _write_tiny_bundle(folder: Path, survey: str) -> None:
         taxonomy_version=TAXONOMY_VERSION,
         classes=CLASSES,
         preprocessing_version="1.0",
-        stamps=preset.stamps,
+        stamps=preset.stamps["fast"],
         features=preset.features,
         model=ModelSpec(signatures={"float32": ""}),
         novelty=NoveltySpec("test", (0.0, 10.0, 100.0)),
@@ -87,14 +87,13 @@ def _write_tiny_bundle(folder: Path, survey: str) -> None:
         manifest, features=tuple(replace(f, mean=float(mean), std=float(std)) for f, mean, std in scaled)
     )
     keras.utils.set_random_seed(7)
-    options = FitOptions(kernel=1)
-    network = stamp_network(
-        size=preset.stamps.size,
-        channels=len(preset.stamps.channels),
+    build = functools.partial(
+        fast_network,
+        size=manifest.stamps.size,
+        channels=len(manifest.stamps.channels),
         features=len(preset.features),
         classes=len(CLASSES),
-        kernel=options.kernel,
     )
     rng = np.random.default_rng(7)
     distance = EmbeddingDistance(rng.normal(size=(40, 64)), np.arange(40) % len(CLASSES))
-    write_bundle(folder, manifest, network, distance, options, "# Untrained, for tests\n")
+    write_bundle(folder, manifest, build(), build, [distance], "# Untrained, for tests\n")

@@ -294,7 +294,6 @@ def test_the_model_card_says_what_a_user_measures(strong_answers: list[bool]) ->
     assert (score["n"], score["accuracy"]) == (192, pytest.approx(np.mean(strong_answers), abs=1.5 / 192))
 
 
-@pytest.mark.xfail(strict=True, reason="stamp-ztf/0.1.0 is right less often; the model card has the figure")
 def test_real_test_split_is_right_often_enough(strong_answers: list[bool]) -> None:
     assert np.mean(strong_answers) >= 0.85
 

@@ -15,6 +15,7 @@ from broker_plugin.alert import STAMP_NAMES
 MANIFEST_NAME = "bundle.json"
 MANIFEST_FORMAT = 1
 STAMP_STEPS = ("crop", "scale_min_max", "nan_to_zero")
+SCALINGS = ("scale_min_max", "scale_noise")
 TRANSFORMS = ("identity", "log10", "asinh")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # Semantic Versioning 2.0.0, section 2, 9 and 10.
@@ -40,7 +41,8 @@ class StampSpec:
     steps
         The operations in their order.  ``crop`` takes the central ``size`` x ``size`` pixels;
         ``scale_min_max`` subtracts each channel's minimum and divides by its maximum, ignoring
-        NaN; ``nan_to_zero`` replaces what is not finite.  The order changes answers: see
+        NaN; ``scale_noise``, in its place, subtracts the median and divides by the noise;
+        ``nan_to_zero`` replaces what is not finite.  The order changes answers: see
         Carrasco-Davis et al. 2021, section 3.1, and ``docs/bundles.md``.
     """
 
@@ -53,8 +55,8 @@ class StampSpec:
             raise BundleError(f"stamps: size {self.size!r} must be a whole number above zero")
         if not self.channels or not set(self.channels) <= set(STAMP_NAMES):
             raise BundleError(f"stamps: channels {self.channels} must be of {STAMP_NAMES}")
-        if sorted(self.steps) != sorted(STAMP_STEPS):
-            raise BundleError(f"stamps: steps {self.steps} must be {STAMP_STEPS} in some order")
+        if sorted(self.steps) not in [sorted(("crop", scaling, "nan_to_zero")) for scaling in SCALINGS]:
+            raise BundleError(f"stamps: steps {self.steps} must be crop, nan_to_zero and one of {SCALINGS}")
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,9 @@ class FeatureSpec:
         ``identity``; ``log10``; or ``asinh`` of value/scale.
     clip
         Lowest and highest value of the source, in its own unit; None leaves that side open.
+    valid
+        Lowest and highest value that the survey can have written, as ``clip``.  One beyond them is no
+        measurement: the feature is then what it is on average, and the record names it as imputed.
     mean, std
         Of the transformed values of the training set.
     fill
@@ -84,6 +89,7 @@ class FeatureSpec:
     transform: str = "identity"
     scale: float = 1.0
     clip: tuple[float | None, float | None] = (None, None)
+    valid: tuple[float | None, float | None] = (None, None)
     mean: float = 0.0
     std: float = 1.0
     fill: float = 0.0
@@ -95,9 +101,10 @@ class FeatureSpec:
         numbers = (self.scale, self.mean, self.std, self.fill, self.true_value, self.false_value)
         if not all(math.isfinite(x) for x in numbers) or self.std <= 0 or self.scale <= 0:
             raise BundleError(f"feature {self.name}: numbers must be finite, std and scale above zero")
-        low, high = self.clip if len(self.clip) == 2 else (math.nan, math.nan)
-        if not (-math.inf if low is None else low) <= (math.inf if high is None else high):
-            raise BundleError(f"feature {self.name}: clip {self.clip} must be a lower and a higher bound, or null")
+        for what, bounds in (("clip", self.clip), ("valid", self.valid)):
+            low, high = bounds if len(bounds) == 2 else (math.nan, math.nan)
+            if not (-math.inf if low is None else low) <= (math.inf if high is None else high):
+                raise BundleError(f"feature {self.name}: {what} {bounds} must be a lower and a higher bound, or null")
         if self.transform not in TRANSFORMS:
             raise BundleError(f"feature {self.name}: transform {self.transform!r} is not of {TRANSFORMS}")
         if self.transform == "log10" and not (self.clip[0] is not None and self.clip[0] > 0 and self.fill > 0):
@@ -226,7 +233,7 @@ class Manifest:
                 raise BundleError(f"format of the manifest is not {MANIFEST_FORMAT}")
             raw = _tuples(raw, "classes")
             raw["stamps"] = StampSpec(**_tuples(raw["stamps"], "channels", "steps"))
-            raw["features"] = tuple(FeatureSpec(**_tuples(f, "clip")) for f in raw["features"])
+            raw["features"] = tuple(FeatureSpec(**_tuples(f, "clip", "valid")) for f in raw["features"])
             raw["model"] = ModelSpec(**raw["model"])
             if raw.get("novelty") is not None:
                 raw["novelty"] = NoveltySpec(**_tuples(raw["novelty"], "quantiles"))

@@ -44,21 +44,24 @@ def train() -> None:
 @click.option("--name", help="Name of the bundle: lower-case words joined by hyphens.")
 @click.option("--version", default="0.1.0", show_default=True, help="Version of the bundle: MAJOR.MINOR.PATCH.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything random.")
-@click.option("--iterations", type=click.IntRange(min=1), help="Batches to learn from, at the most.")
 @click.option(
-    "--feature-dropout",
-    type=click.FloatRange(0.0, 1.0, max_open=True),
-    metavar="SHARE",
-    help="Share of the metadata that is learned from as if missing.",
+    "--architecture",
+    type=click.Choice(["fast", "paper-2021"]),
+    default="fast",
+    show_default=True,
+    help="The network: our own, or that of Carrasco-Davis et al. 2021.",
 )
+@click.option("--iterations", type=click.IntRange(min=1), help="Batches of real alerts to learn from.")
+@click.option("--pretraining", type=click.IntRange(min=0), help="Batches of simulated alerts to learn from before.")
 @click.option(
     "--simulated",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
     metavar="N",
-    help="Simulated alerts of each class to learn from besides.",
+    help="Simulated alerts of each class to learn from first, and besides.",
 )
+@click.option("--no-test", is_flag=True, help="Leave the test split closed: for as long as you still choose.")
 @click.option(
     "--notes", type=click.Path(path_type=Path), metavar="FILE", help="Markdown to put into the model card as it is."
 )
@@ -70,9 +73,11 @@ def stamp(
     name: str | None,
     version: str,
     seed: int,
+    architecture: str,
     iterations: int | None,
-    feature_dropout: float | None,
+    pretraining: int | None,
     simulated: int,
+    no_test: bool,
     notes: Path | None,
 ) -> None:
     """Fit a stamp classifier and write it as a bundle to DIR, which is made anew.
@@ -91,7 +96,7 @@ def stamp(
     from broker_plugin.training.fit import FitOptions
     from broker_plugin.training.train import train_stamp
 
-    wishes: dict[str, Any] = {"iterations": iterations, "feature_dropout": feature_dropout}
+    wishes: dict[str, Any] = {"iterations": iterations, "pretraining": pretraining}
     given = {name: value for name, value in wishes.items() if value is not None}
     screen = console(stderr=True)
     try:
@@ -104,7 +109,9 @@ def stamp(
                 name=name,
                 version=version,
                 seed=seed,
+                architecture=architecture,
                 simulated=simulated,
+                score_test=not no_test,
                 options=FitOptions(**given),
                 command=shlex.join(["broker-plugin", *sys.argv[1:]]),
                 notes="" if notes is None else notes.read_text(encoding="utf-8"),

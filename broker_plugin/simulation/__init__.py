@@ -1,7 +1,7 @@
 """Synthetic ZTF and Rubin alerts, as the packets that a broker gets.
 
-The images are simple and the metadata follow from them: good for tests, examples and trying things out without a
-survey's data.  They are no substitute for real alerts in training.  Needs ``lsst-alert-packet``, for its schemas.
+The images are simple and the metadata follow from them: good for tests, for examples, and for a network to learn from
+before and beside the few real alerts that have labels.  Needs ``lsst-alert-packet``, for its schemas.
 """
 
 from __future__ import annotations

@@ -42,6 +42,7 @@ _CONDITIONS = {
     "y": (0.39, 4500.0, 0.68),
 }
 _FULL_WELL_ELECTRONS = 1e5
+_GALAXIES_PER_ARCSEC2 = 0.004
 _PSF_PIXELS = 41
 _DETECTOR = (4096.0, 4004.0)
 _APERTURE_PIXELS = 12.0
@@ -65,13 +66,14 @@ def draw_packet(class_name: str, rng: np.random.Generator) -> tuple[int, bytes]:
     tuple of int and bytes
         Its ``diaSourceId``, and the packet.
     """
-    scene = draw_scene(class_name, draw_exposure(rng), rng)
-    alert = build_alert(scene, rng)
+    ra, dec = sky.draw_position(class_name, (-80.0, 15.0), rng)
+    scene = draw_scene(class_name, draw_exposure(ra, dec, rng), rng)
+    alert = build_alert(scene, ra, dec, rng)
     return alert["diaSourceId"], encode(alert)
 
 
-def draw_exposure(rng: np.random.Generator) -> Exposure:
-    """Draw the conditions of one visit; fluxes are in nJy."""
+def draw_exposure(ra: float, dec: float, rng: np.random.Generator) -> Exposure:
+    """Draw the conditions of one visit to this place (degrees); fluxes are in nJy."""
     band = str(rng.choice(tuple(_CONDITIONS), p=(0.06, 0.1, 0.22, 0.22, 0.2, 0.2)))
     electrons_per_njy, typical_sky, typical_seeing = _CONDITIONS[band]
     saturation = _FULL_WELL_ELECTRONS / electrons_per_njy
@@ -91,6 +93,8 @@ def draw_exposure(rng: np.random.Generator) -> Exposure:
         duration_s=30.0,
         stamp_pixels=(30, 93),
         neighbour_radius_arcsec=10.0,
+        stars_per_arcsec2=sky.stars_per_arcsec2(sky.to_galactic(ra, dec)[1]),
+        galaxies_per_arcsec2=_GALAXIES_PER_ARCSEC2,
     )
 
 
@@ -102,12 +106,11 @@ def encode(alert: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def build_alert(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
+def build_alert(scene: Scene, ra: float, dec: float, rng: np.random.Generator) -> dict[str, Any]:
     """Turn a scene into the record of an alert.
 
     What the image determines is measured on it or follows from its truth; the rest is drawn at random.
     """
-    ra, dec = sky.draw_position(scene.class_name, (-80.0, 15.0), rng)
     rotation_rad = rng.uniform(-math.pi, math.pi)
     source = {
         **_blank("diaSource"),

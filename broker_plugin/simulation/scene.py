@@ -1,8 +1,9 @@
 """Draws what the camera saw: the three stamps of one alert, and the truth behind them.
 
-The model is deliberately simple.  One point-spread function holds for both epochs, pixels are independent, noise
-is Gaussian with the variance of the photons and of the read-out, and the difference image is literally the
-science image minus the template image.  Fluxes are in the survey's own unit: DN for ZTF, nJy for Rubin.
+The model is deliberately simple.  One point-spread function holds for both epochs, noise is Gaussian with the
+variance of the photons and of the read-out, correlated in the template as resampling leaves it, and the difference
+image is literally the science image minus the template image.  Fluxes are in the survey's own unit: DN for ZTF,
+nJy for Rubin.
 """
 
 from __future__ import annotations
@@ -20,14 +21,19 @@ from broker_plugin.simulation.profiles import gaussian_sigma, psf_image, sersic_
 CLASSES = ("AGN", "SN", "VS", "asteroid", "bogus")
 """The classes drawn, in the order in which a simulation cycles through them."""
 
-BOGUS_KINDS = ("cosmic_ray", "bad_pixel", "dipole", "saturated_star")
+BOGUS_KINDS = ("cosmic_ray", "bad_pixel", "dipole", "saturated_star", "residual")
 """What a bogus alert may be."""
+
+_BOGUS_SHARES = (0.15, 0.1, 0.2, 0.2, 0.35)
 
 Image = NDArray[np.float64]
 Stamp = NDArray[np.float32]
 
-_NEIGHBOURS_PER_SQUARE_ARCSEC = 0.0053
-"""Field sources 8 magnitudes deep: the nearest is typically 6 arcsec away, as around ZTF's asteroids."""
+_RESAMPLING_WEIGHT = 0.13
+"""Share of a template's pixel that its next neighbours get: correlates them by 0.25, as in ZTF's templates."""
+
+_TEMPLATE_KERNEL = np.outer(*2 * [np.array([_RESAMPLING_WEIGHT, 1.0, _RESAMPLING_WEIGHT])])
+_TEMPLATE_KERNEL /= math.sqrt(float(np.sum(_TEMPLATE_KERNEL**2)))  # the variance stays what it was
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class Exposure:
         Smallest and largest side of a stamp; a stamp grows with the footprint of its source.
     neighbour_radius_arcsec
         How far from the alert field sources are drawn.
+    stars_per_arcsec2, galaxies_per_arcsec2
+        Density of field sources, down to the depth of the catalogues.
     """
 
     band: str
@@ -83,6 +91,8 @@ class Exposure:
     duration_s: float
     stamp_pixels: tuple[int, int]
     neighbour_radius_arcsec: float
+    stars_per_arcsec2: float
+    galaxies_per_arcsec2: float
 
     @property
     def fwhm_pixels(self) -> float:
@@ -129,7 +139,7 @@ class FieldSource:
     magnitude
         Total AB magnitude in the band of the exposure.
     point_fraction
-        Share of its light that is point-like: 1 a star, 0 a galaxy.
+        Share of its light that is point-like: 1 a star, 0 a galaxy, between them an active nucleus and its host.
     extension
         How much wider than a point source it is, 0 to 1: r_e^2 / (r_e^2 + sigma_psf^2) times the extended share.
     """
@@ -365,9 +375,20 @@ def _attempt(class_name: str, paint: _Painter, exposure: Exposure, rng: np.rando
 def _observe(expected: Image, exposure: Exposure, exposures: int, rng: np.random.Generator) -> tuple[Stamp, Stamp]:
     """Add the pedestal, noise and saturation to an expected image; returns the stamp and its variance."""
     variance = (np.maximum(expected, 0.0) / exposure.electrons_per_unit + exposure.sky_variance) / exposures
-    observed = expected + rng.standard_normal(expected.shape) * np.sqrt(variance)
+    noise = rng.standard_normal(expected.shape)
+    if exposures > 1:
+        noise = _correlated(noise)
+    observed = expected + noise * np.sqrt(variance)
     observed = np.where(expected > exposure.saturation, exposure.saturated_value, observed) + exposure.pedestal
     return observed.astype(np.float32), variance.astype(np.float32)
+
+
+def _correlated(noise: Image) -> Image:
+    """White noise as it is after the resampling of the exposures that a template is made of."""
+    rows, columns = noise.shape
+    wrapped = np.pad(noise, 1, mode="wrap")
+    shifted = (wrapped[i : i + rows, j : j + columns] * _TEMPLATE_KERNEL[i, j] for i in range(3) for j in range(3))
+    return np.asarray(sum(shifted))
 
 
 def _draw_event(class_name: str, exposure: Exposure, rng: np.random.Generator) -> _Event:
@@ -392,18 +413,18 @@ def _footprint_pixels(event: _Event, exposure: Exposure) -> int:
 
 
 def _add_neighbours(canvas: _Canvas, rng: np.random.Generator) -> None:
-    """Stars and small galaxies around the alert, the same in both epochs, none on top of the source."""
+    """Stars and small galaxies around the alert, the same in both epochs, wherever chance puts them."""
     exposure = canvas.exposure
     radius = exposure.neighbour_radius_arcsec
-    closest = 2.0 * exposure.seeing_arcsec
+    density = exposure.stars_per_arcsec2 + exposure.galaxies_per_arcsec2
     reach_pixels = 0.5 * math.sqrt(2.0) * canvas.x.shape[0] + 2.0 * exposure.fwhm_pixels
     faintest = exposure.magnitude(exposure.five_sigma_flux) + 2.0
-    for _ in range(rng.poisson(_NEIGHBOURS_PER_SQUARE_ARCSEC * math.pi * radius**2)):
-        distance = math.sqrt(rng.uniform(closest**2, radius**2)) / exposure.pixel_scale_arcsec
+    for _ in range(rng.poisson(density * math.pi * radius**2)):
+        distance = radius * math.sqrt(rng.random()) / exposure.pixel_scale_arcsec
         angle = rng.uniform(0.0, 2.0 * math.pi)
         dx, dy = distance * math.cos(angle), distance * math.sin(angle)
         flux = exposure.flux(max(faintest + math.log10(rng.uniform(1e-12, 1.0)) / 0.3, faintest - 8.0))
-        is_star = rng.random() < 0.4
+        is_star = rng.random() * density < exposure.stars_per_arcsec2
         # Unresolved galaxies: drawn as slightly wide points, which is all that can be told at this distance.
         canvas.refer(flux, dx, dy, float(is_star), 0.0 if is_star else 0.5)
         if distance < reach_pixels:
@@ -434,10 +455,11 @@ def half_light_radius_arcsec(magnitude: float) -> float:
 
 
 def _paint_agn(canvas: _Canvas, event: _Event, rng: np.random.Generator) -> None:
-    relative_change = min(rng.lognormal(-1.2, 0.5), 0.9)
+    relative_change = min(rng.lognormal(-1.0, 0.6), 0.95)
     sign = rng.choice((-1.0, 1.0))
     nucleus = event.flux / relative_change
-    host = nucleus * rng.lognormal(-0.5, 0.7)
+    # Three in four outshine their host, as quasars and blazars do; the others are Seyfert galaxies.
+    host = nucleus * (rng.lognormal(-3.0, 0.8) if rng.random() < 0.75 else rng.lognormal(-0.3, 0.7))
     extension = _add_galaxy(canvas, host, 0.0, 0.0, rng)
     canvas.template += canvas.point(nucleus)
     canvas.science += canvas.point(nucleus + sign * event.flux)
@@ -458,8 +480,10 @@ def _paint_supernova(canvas: _Canvas, event: _Event, rng: np.random.Generator) -
 
 
 def _paint_variable_star(canvas: _Canvas, event: _Event, rng: np.random.Generator) -> None:
-    relative_change = min(rng.lognormal(-0.8, 0.6), 0.95)
-    sign = rng.choice((-1.0, 1.0))
+    if rng.random() < 0.15:  # the outburst of a cataclysmic variable: several times as bright as before
+        relative_change, sign = rng.lognormal(1.2, 0.8), 1.0
+    else:
+        relative_change, sign = min(rng.lognormal(-1.1, 0.7), 0.95), rng.choice((-1.0, 1.0))
     star = event.flux / relative_change
     canvas.template += canvas.point(star)
     canvas.science += canvas.point(star + sign * event.flux)
@@ -482,7 +506,7 @@ def _paint_asteroid(canvas: _Canvas, event: _Event, rng: np.random.Generator) ->
 
 
 def _paint_bogus(canvas: _Canvas, event: _Event, rng: np.random.Generator) -> None:
-    canvas.kind = str(rng.choice(BOGUS_KINDS))
+    canvas.kind = str(rng.choice(BOGUS_KINDS, p=_BOGUS_SHARES))
     _BOGUS_PAINTERS[canvas.kind](canvas, event, rng)
 
 
@@ -538,6 +562,18 @@ def _paint_saturated_star(canvas: _Canvas, event: _Event, rng: np.random.Generat
     canvas.shape = Shape.round(1.4 * exposure.psf_sigma_arcsec)
 
 
+def _paint_residual(canvas: _Canvas, event: _Event, rng: np.random.Generator) -> None:
+    """What a slightly wrong point-spread function leaves of a star: a core of one sign in a ring of the other."""
+    exposure = canvas.exposure
+    mismatch = rng.uniform(0.03, 0.1)
+    star = min(event.flux / mismatch, 0.9 * exposure.saturation * exposure.fwhm_pixels**2)
+    widening = 1.0 + rng.choice((-1.0, 1.0)) * mismatch
+    dx, dy = rng.normal(0.0, 0.15 * exposure.fwhm_pixels, 2)
+    canvas.template += canvas.point(star, dx, dy)
+    canvas.science += canvas.point(star, dx, dy, widening=widening)
+    canvas.refer(star, float(dx), float(dy), 1.0, 0.0)
+
+
 _Painter = Callable[[_Canvas, _Event, np.random.Generator], None]
 
 _PAINTERS: dict[str, _Painter] = {
@@ -553,7 +589,10 @@ _BOGUS_PAINTERS: dict[str, _Painter] = {
     "bad_pixel": _paint_bad_pixel,
     "dipole": _paint_dipole,
     "saturated_star": _paint_saturated_star,
+    "residual": _paint_residual,
 }
 
-_COUNTS_SLOPE = {"AGN": 0.3, "SN": 0.3, "VS": 0.2, "asteroid": 0.25, "bogus": 0.2}
-"""Steepness of log10 N against the magnitude of the difference; 0.6 would be a uniform Euclidean space."""
+_COUNTS_SLOPE = {"AGN": 0.2, "SN": 0.17, "VS": 0.1, "asteroid": 0.25, "bogus": 0.15}
+"""Steepness of log10 N against the magnitude of the difference; 0.6 would be a uniform Euclidean space.
+
+Less steep than the sky is: those that get a label, by a spectrum above all, are the bright ones."""

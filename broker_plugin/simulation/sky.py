@@ -27,6 +27,8 @@ _GALACTIC = np.array(
 )
 """ICRS to Galactic: The Hipparcos Catalogue (ESA SP-1200), vol. 1, eq. 1.5.11, transposed."""
 
+_EXTRAGALACTIC = frozenset({"AGN", "SN"})
+
 
 def to_ecliptic(ra_deg: float, dec_deg: float) -> tuple[float, float]:
     """Ecliptic longitude and latitude (J2000) of an ICRS position, degrees."""
@@ -44,7 +46,7 @@ def draw_position(class_name: str, dec_range_deg: tuple[float, float], rng: np.r
     Parameters
     ----------
     class_name
-        One of the simulated classes; those not named above are anywhere.
+        One of the simulated classes; AGN and SN keep away from the Galactic plane, bogus is anywhere.
     dec_range_deg
         Lowest and highest declination that the survey reaches.
     rng
@@ -63,9 +65,26 @@ def draw_position(class_name: str, dec_range_deg: tuple[float, float], rng: np.r
             vector = _vector(longitude, float(np.clip(rng.laplace(0.0, 18.0), -89.0, 89.0))) @ _GALACTIC
         else:
             vector = _vector(longitude, math.degrees(math.asin(rng.uniform(-1.0, 1.0))))
+            if class_name in _EXTRAGALACTIC and rng.random() < _hidden_by_dust(vector):
+                continue
         ra, dec = _angles(vector)
         if dec_range_deg[0] <= dec <= dec_range_deg[1]:
             return ra, dec
+
+
+def _hidden_by_dust(vector: NDArray[np.float64]) -> float:
+    """Share of the extragalactic sources that the dust of the Milky Way hides: most within 10 degrees of its plane."""
+    latitude_deg = math.degrees(math.asin(float((_GALACTIC @ vector)[2])))
+    return math.exp(-((latitude_deg / 12.0) ** 2))
+
+
+def stars_per_arcsec2(galactic_latitude_deg: float) -> float:
+    """Density of stars down to about 22 mag.
+
+    An exponential through what surrounds real ZTF alerts: the nearest Pan-STARRS star is typically 5 arcsec away at
+    12 degrees from the Galactic plane, 20 arcsec at 60.
+    """
+    return 0.0006 * math.exp((60.0 - abs(galactic_latitude_deg)) / 17.0)
 
 
 def _vector(longitude_deg: float, latitude_deg: float) -> NDArray[np.float64]:

@@ -40,8 +40,14 @@ _GAIN = 6.2
 _QUADRANT = (3072.0, 3080.0)
 """Columns and rows of one detector quadrant."""
 
-_ASTROMETRIC_ERROR_ARCSEC = 0.15
-_PS1_DEPTH_MAG = 22.0
+_GALAXIES_PER_ARCSEC2 = 0.0013
+_ASTROMETRIC_ERROR_ARCSEC = 0.12
+_TEMPLATE_DETECTION_SNR = 4.0
+_TEMPLATE_PEAKS_PER_ARCSEC2 = 0.0025
+_SUBTRACTION_ERROR = 0.02
+"""Share of a source's flux that subtraction gets wrong: about what the ``scorr`` of real bright stars says."""
+
+_PS1_DEPTH_MAG = 22.5
 _PS1_RADIUS_ARCSEC = 30.0
 _GAIA_DEPTH_MAG = 20.5
 _GAIA_BRIGHT_MAG = 14.0
@@ -100,16 +106,17 @@ def draw_packet(class_name: str, rng: np.random.Generator) -> tuple[int, bytes]:
     tuple of int and bytes
         Its ``candid``, and the packet.
     """
-    scene = draw_scene(class_name, draw_exposure(rng), rng)
-    alert = build_alert(scene, rng)
+    ra, dec = sky.draw_position(class_name, (-30.0, 89.0), rng)
+    scene = draw_scene(class_name, draw_exposure(ra, dec, rng), rng)
+    alert = build_alert(scene, ra, dec, rng)
     return alert["candid"], encode(alert)
 
 
-def draw_exposure(rng: np.random.Generator) -> Exposure:
-    """Draw the conditions of one exposure; fluxes are in DN."""
+def draw_exposure(ra: float, dec: float, rng: np.random.Generator) -> Exposure:
+    """Draw the conditions of one exposure of this place (degrees); fluxes are in DN."""
     band = str(rng.choice(("g", "r", "i"), p=(0.45, 0.45, 0.1)))
     zero_point_mag, typical_sky, typical_seeing = _CONDITIONS[band]
-    sky_dn = typical_sky * rng.lognormal(0.0, 0.3)
+    sky_dn = typical_sky * rng.lognormal(0.3, 0.5)  # from dark nights to the full moon
     return Exposure(
         band=band,
         zero_point_mag=zero_point_mag + rng.normal(0.0, 0.08),
@@ -126,6 +133,8 @@ def draw_exposure(rng: np.random.Generator) -> Exposure:
         duration_s=30.0,
         stamp_pixels=(63, 63),
         neighbour_radius_arcsec=40.0,
+        stars_per_arcsec2=sky.stars_per_arcsec2(sky.to_galactic(ra, dec)[1]),
+        galaxies_per_arcsec2=_GALAXIES_PER_ARCSEC2,
     )
 
 
@@ -156,12 +165,11 @@ def encode(alert: Mapping[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def build_alert(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
+def build_alert(scene: Scene, ra: float, dec: float, rng: np.random.Generator) -> dict[str, Any]:
     """Turn a scene into the record of an alert.
 
     What the image determines is measured on it or follows from its truth; the rest is drawn at random.
     """
-    ra, dec = sky.draw_position(scene.class_name, (-30.0, 89.0), rng)
     epoch = _epoch_fields(scene, rng)
     candidate: dict[str, Any] = {
         **epoch,
@@ -173,7 +181,7 @@ def build_alert(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
         **_score_fields(scene, rng),
         **_reference_fields(scene, ra, dec, rng),
         **_panstarrs_fields(scene, rng),
-        **_gaia_fields(scene),
+        **_gaia_fields(scene, rng),
         **_solar_system_fields(scene, rng),
         **_history_fields(scene, epoch["jd"], rng),
         **_calibration_fields(scene, rng),
@@ -273,16 +281,23 @@ def _detection_fields(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
     return {
         "isdiffpos": "t" if sign > 0.0 else "f",
         "magpsf": magpsf,
-        "sigmapsf": _magnitude_error(abs(photometry.snr)),
+        "sigmapsf": _magnitude_error(_significance(scene)),
         "chipsf": photometry.chi2 / max(photometry.pixels - 1, 1),
         "magap": small[0],
         "sigmagap": small[1],
         "magapbig": big[0],
         "sigmagapbig": big[1],
         "magdiff": None if small[0] is None else small[0] - magpsf,
-        "scorr": abs(photometry.snr),
+        "scorr": _significance(scene),
         "sky": rng.normal(0.0, 0.3),
     }
+
+
+def _significance(scene: Scene) -> float:
+    """Signal to noise of the detection, with what registration and point-spread function leave of a bright source."""
+    photometry = scene.photometry
+    left_over = _SUBTRACTION_ERROR * math.hypot(photometry.flux, scene.template_photometry.flux)
+    return abs(photometry.flux) / math.hypot(photometry.flux_error, left_over)
 
 
 def _aperture_magnitude(scene: Scene, sign: float, radius_pixels: float) -> tuple[float | None, float | None]:
@@ -303,7 +318,7 @@ def _shape_fields(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
     major_true, minor_true = scene.shape.axes_arcsec
     scale = scene.exposure.pixel_scale_arcsec
     # Moments of a faint source are known to about 1 / snr.
-    scatter = 0.5 / abs(scene.photometry.snr)
+    scatter = 0.04 + 0.5 / abs(scene.photometry.snr)  # the optics add to it: no star is quite round
     lengths = np.array([major_true, minor_true]) / scale * rng.lognormal(0.0, scatter, 2)
     minor, major = np.sort(lengths).tolist()
     fwhm = math.sqrt(major * minor) / gaussian_sigma(1.0)
@@ -317,9 +332,14 @@ def _shape_fields(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
         "aimagerat": major / fwhm,
         "bimagerat": minor / fwhm,
         "elong": major / minor,
-        "classtar": float(np.clip(0.985 - 0.35 * mismatch**2 - abs(rng.normal(0.0, 0.01)), 0.0, 1.0)),
+        "classtar": float(np.clip(0.99 - 0.35 * mismatch**2 - _classtar_loss(scene, rng), 0.0, 1.0)),
         "seeratio": rng.lognormal(0.0, 0.1),
     }
+
+
+def _classtar_loss(scene: Scene, rng: np.random.Generator) -> float:
+    """How much less than a star a point source looks: mostly little, now and then a lot, the more the fainter."""
+    return float(rng.gamma(0.4, 0.05 * (1.0 + 10.0 / abs(scene.photometry.snr))))
 
 
 def _stamp_fields(scene: Scene) -> dict[str, Any]:
@@ -347,24 +367,37 @@ def _score_fields(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
 
 def _reference_fields(scene: Scene, ra: float, dec: float, rng: np.random.Generator) -> dict[str, Any]:
     """The nearest source in the template; DAOPHOT's chi and sharpness grow with its extension (Stetson 1987)."""
-    if not scene.references:
-        return {
-            "distnr": None, "magnr": None, "sigmagnr": None, "chinr": None, "sharpnr": None, "ranr": ra, "decnr": dec,
-        }  # fmt: skip
-    nearest = scene.references[0]
-    x_arcsec, y_arcsec = _astrometry(nearest, rng)
+    # At the limit of the template the next source is a peak of the noise, as sharp as one.
+    peak_arcsec = math.sqrt(-math.log(rng.uniform(1e-12, 1.0)) / (math.pi * _TEMPLATE_PEAKS_PER_ARCSEC2))
     depth = math.sqrt(scene.exposure.template_exposures)
-    snr = max(5.0 * depth * scene.exposure.flux(nearest.magnitude) / scene.exposure.five_sigma_flux, 1.0)
+    nearest = next((s for s in scene.references if _template_snr(s, scene) > _TEMPLATE_DETECTION_SNR), None)
+    if nearest is None or nearest.distance_arcsec > peak_arcsec:
+        angle = rng.uniform(0.0, 2.0 * math.pi)
+        x_arcsec, y_arcsec = peak_arcsec * math.cos(angle), peak_arcsec * math.sin(angle)
+        snr = _TEMPLATE_DETECTION_SNR * rng.lognormal(0.2, 0.25)
+        magnitude = scene.exposure.magnitude(scene.exposure.five_sigma_flux * snr / 5.0 / depth)
+        chi, sharpness = 0.9 * rng.lognormal(-0.1, 0.25), rng.normal(-0.25, 0.15)
+    else:
+        x_arcsec, y_arcsec = _astrometry(nearest, rng)
+        snr = _template_snr(nearest, scene)
+        magnitude = nearest.magnitude
+        chi = (0.7 + 6.0 * nearest.extension * min(snr / 50.0, 1.0)) * rng.lognormal(0.0, 0.25)
+        sharpness = 0.5 * nearest.extension - 0.02 + rng.normal(0.0, 0.02 + 1.0 / snr)
     error = _magnitude_error(snr)
     return {
         "distnr": math.hypot(x_arcsec, y_arcsec),
-        "magnr": nearest.magnitude + rng.normal(0.0, error),
+        "magnr": magnitude + rng.normal(0.0, error),
         "sigmagnr": error,
-        "chinr": (0.7 + 6.0 * nearest.extension * min(snr / 50.0, 1.0)) * rng.lognormal(0.0, 0.25),
-        "sharpnr": 0.5 * nearest.extension - 0.02 + rng.normal(0.0, 0.02 + 1.0 / snr),
+        "chinr": chi,
+        "sharpnr": sharpness,
         "ranr": (ra - x_arcsec / 3600.0 / math.cos(math.radians(dec))) % 360.0,
         "decnr": dec + y_arcsec / 3600.0,
     }
+
+
+def _template_snr(source: FieldSource, scene: Scene) -> float:
+    depth = math.sqrt(scene.exposure.template_exposures)
+    return 5.0 * depth * scene.exposure.flux(source.magnitude) / scene.exposure.five_sigma_flux
 
 
 def _astrometry(source: FieldSource, rng: np.random.Generator) -> tuple[float, float]:
@@ -391,29 +424,61 @@ def _panstarrs_match(match: FieldSource | None, rng: np.random.Generator) -> dic
     names = ("sgmag", "srmag", "simag", "szmag", "sgscore", "distpsnr")
     if match is None:
         return {**dict.fromkeys(names, _MISSING), "objectidps": None}
-    colour = rng.normal(0.5, 0.25)
+    g_r, r_i, i_z = _colours(match, rng)
     # The fainter the source, the less its score says: it tends to one half.
     certainty = float(np.clip((22.5 - match.magnitude) / 3.0, 0.1, 1.0))
     score = 0.5 + certainty * (0.02 + 0.97 * match.point_fraction - 0.5) + rng.normal(0.0, 0.02 + 0.1 * (1 - certainty))
     return {
-        "sgmag": match.magnitude + colour,
-        "srmag": match.magnitude,
-        "simag": match.magnitude - 0.4 * colour,
-        "szmag": match.magnitude - 0.6 * colour,
+        **_seen_bands(
+            {
+                "sgmag": match.magnitude + g_r,
+                "srmag": match.magnitude,
+                "simag": match.magnitude - r_i,
+                "szmag": match.magnitude - r_i - i_z,
+            },
+            rng,
+        ),
         "sgscore": float(np.clip(score, 0.0, 1.0)),
         "distpsnr": math.hypot(*_astrometry(match, rng)),
         "objectidps": int(rng.integers(10**16, 2 * 10**17)),
     }
 
 
-def _gaia_fields(scene: Scene) -> dict[str, Any]:
+def _colours(source: FieldSource, rng: np.random.Generator) -> tuple[float, float, float]:
+    """g-r, r-i and i-z of a star, a galaxy or an active nucleus, AB magnitudes.
+
+    Stars keep to their locus (its bends as in High et al. 2009, AJ 138, 110, figure 1), power laws of active nuclei
+    are redder in i-z than stars of the same g-r, galaxies lie between.  The bands were not taken at the same time:
+    what varies has colours that scatter.
+    """
+    if source.point_fraction == 0.0:
+        g_r, r_i, i_z = rng.normal((0.65, 0.37, 0.3), (0.35, 0.18, 0.15)).tolist()
+    elif source.point_fraction < 1.0:
+        g_r, r_i, i_z = rng.normal((0.45, 0.28, 0.22), (0.25, 0.15, 0.18)).tolist()
+    else:
+        g_i = rng.gamma(2.5, 0.45) - 0.2
+        g_r, r_i = (0.72 * g_i, 0.28 * g_i) if g_i < 1.9 else (1.37 + 0.05 * (g_i - 1.9), 0.53 + 0.95 * (g_i - 1.9))
+        i_z = 0.5 * r_i
+        g_r, r_i, i_z = (np.array([g_r, r_i, i_z]) + rng.normal(0.0, 0.12, 3)).tolist()
+    return g_r, r_i, i_z
+
+
+def _seen_bands(magnitudes: dict[str, float], rng: np.random.Generator) -> dict[str, float]:
+    """The magnitudes that the catalogue has: a band is missing the more often, the fainter the source is in it."""
+    return {
+        name: magnitude if rng.random() > 0.5 * (1.0 + math.tanh(magnitude - 22.5)) else _MISSING
+        for name, magnitude in magnitudes.items()
+    }
+
+
+def _gaia_fields(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
     stars = [source for source in scene.references if source.point_fraction > 0.5]
     near = next((star for star in stars if star.magnitude < _GAIA_DEPTH_MAG), None)
     bright = next((star for star in stars if star.magnitude < _GAIA_BRIGHT_MAG), None)
     return {
-        "neargaia": near.distance_arcsec if near else _MISSING,
+        "neargaia": math.hypot(*_astrometry(near, rng)) if near else _MISSING,
         "maggaia": near.magnitude if near else _MISSING,
-        "neargaiabright": bright.distance_arcsec if bright else _MISSING,
+        "neargaiabright": math.hypot(*_astrometry(bright, rng)) if bright else _MISSING,
         "maggaiabright": bright.magnitude if bright else _MISSING,
     }
 

@@ -1,6 +1,6 @@
 """Tensors: from `Alert` to the arrays that a bundle's manifest declares."""
 
 from broker_plugin.tensors.batch import TensorBatch, make_batch
-from broker_plugin.tensors.metadata import DERIVED, NON_DETECTIONS, missing_row, needed_fields, needs_history
+from broker_plugin.tensors.metadata import DERIVED, NON_DETECTIONS, needed_fields, needs_history
 
-__all__ = ["DERIVED", "NON_DETECTIONS", "TensorBatch", "make_batch", "missing_row", "needed_fields", "needs_history"]
+__all__ = ["DERIVED", "NON_DETECTIONS", "TensorBatch", "make_batch", "needed_fields", "needs_history"]

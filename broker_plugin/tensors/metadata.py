@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from broker_plugin.alert import Alert, AlertError, Identity, Reason
+from broker_plugin.alert import Alert, AlertError, Reason
 from broker_plugin.bundles import FeatureSpec
 from broker_plugin.packets.fields import shown
 from broker_plugin.tensors.coordinates import ecliptic, galactic
@@ -57,6 +57,8 @@ DERIVED: dict[str, Derived] = {
     "ps1_g_r": Derived(("sgmag1", "srmag1"), np.subtract),
     "ps1_r_i": Derived(("srmag1", "simag1"), np.subtract),
     "ps1_i_z": Derived(("simag1", "szmag1"), np.subtract),
+    # Star/galaxy score of the nearest Pan-STARRS source; ZTF looks 30 arcsec around, so one further off is none.
+    "ps1_score": Derived(("sgscore1", "distpsnr1"), lambda score, arcsec: np.where(arcsec <= 30.0, score, np.nan)),
     # Second moments of the source over those of the PSF: 1 for a point source.
     "size_over_psf": Derived(
         ("ixx", "iyy", "ixxPSF", "iyyPSF"), lambda xx, yy, psf_xx, psf_yy: _ratio(xx + yy, psf_xx + psf_yy)
@@ -96,8 +98,11 @@ def feature_matrix(alerts: Sequence[Alert], features: Sequence[FeatureSpec]) -> 
     for index, feature in enumerate(features):
         raw = _source_column(alerts, feature, columns, problems)
         missing[:, index] = np.isnan(raw)
+        doubtful = _outside(raw, feature.valid)
         with np.errstate(over="ignore", invalid="ignore"):
             values[:, index] = _standardised(np.where(missing[:, index], feature.fill, raw), feature)
+        values[doubtful, index] = 0.0  # the mean of the training set
+        missing[:, index] |= doubtful
         for row in np.flatnonzero(~np.isfinite(values[:, index])):
             detail = f"{feature.source} is {raw[row]:g}: beyond the range of float32"
             problems.setdefault(int(row), AlertError(Reason.INVALID_FIELD, detail))
@@ -171,6 +176,12 @@ def _as_number(value: object) -> float | None:
     return None if np.isinf(number) else number
 
 
+def _outside(column: Column, bounds: tuple[float | None, float | None]) -> NDArray[np.bool_]:
+    """Which values lie beyond the bounds; NaN does not."""
+    low, high = bounds
+    return (column < (-np.inf if low is None else low)) | (column > (np.inf if high is None else high))
+
+
 def _standardised(column: Column, feature: FeatureSpec) -> Column:
     low, high = feature.clip
     clipped = column if (low, high) == (None, None) else np.clip(column, low, high)
@@ -186,9 +197,3 @@ def _ratio(over: Column, under: Column) -> Column:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         ratio = over / under
     return np.where(np.isfinite(ratio), ratio, np.nan)
-
-
-def missing_row(features: Sequence[FeatureSpec]) -> NDArray[np.float32]:
-    """The features of a packet that has none of them: every value imputed; float32, (features,)."""
-    row: NDArray[np.float32] = feature_matrix([Alert(Identity())], features).values[0]
-    return row

@@ -10,6 +10,8 @@ from broker_plugin.bundles import StampSpec
 from broker_plugin.packets import read_stamp
 
 Pixels = NDArray[np.float32]
+_ENOUGH_PIXELS = 1000
+_MOST_SIGMA = np.float32(1e6)
 
 
 def check_cutouts(alert: Alert, spec: StampSpec) -> None:
@@ -52,8 +54,12 @@ def fill_stamps(alert: Alert, spec: StampSpec, out: Pixels) -> None:
                     pixels = crop(pixels, centre, spec.size, outside)
                 elif step == "scale_min_max":
                     pixels = scale_min_max(pixels)
+                elif step == "scale_noise":
+                    pixels = scale_noise(pixels)
                 else:
                     pixels, outside = nan_to_zero(pixels), 0.0
+            if not pixels.any():
+                raise AlertError(Reason.BLANK_CUTOUT, "nothing in the part that the classifier looks at")
         except AlertError as problem:
             raise AlertError(problem.reason, f"cutout{name.capitalize()}: {problem.detail}") from problem
         out[..., channel] = pixels
@@ -93,6 +99,42 @@ def scale_min_max(pixels: Pixels) -> Pixels:
         raise AlertError(Reason.BLANK_CUTOUT, f"{what} in the part that the classifier looks at")
     scaled: Pixels = shifted / high
     return scaled
+
+
+def scale_noise(pixels: Pixels) -> Pixels:
+    """Pixels in units of the noise above the sky, NaN left as it is: (x - median) / (1.4826 MAD).
+
+    1.4826 makes the median absolute deviation the standard deviation of Gaussian noise (Rousseeuw & Croux 1993,
+    JASA 88, 1273).  Median and MAD are those of about a thousand pixels, evenly spread; the result is kept within a
+    million sigma.
+
+    Raises
+    ------
+    AlertError
+        ``blank_cutout``.
+    """
+    sample = pixels.ravel()[:: max(1, pixels.size // _ENOUGH_PIXELS)]
+    for candidates in (sample, pixels.ravel()):  # all of them where nearly all are NaN, or the same
+        finite = candidates[np.isfinite(candidates)]
+        if not finite.size:
+            continue
+        with np.errstate(over="ignore", invalid="ignore"):
+            sky = _median(finite)
+            noise = np.float32(1.4826) * _median(np.abs(finite - sky)) or finite.std()
+            if noise > 0.0 and np.isfinite(noise):
+                scaled: Pixels = np.clip((pixels - sky) / noise, -_MOST_SIGMA, _MOST_SIGMA)
+                return scaled
+    what = "all pixels are the same" if finite.size else "no finite pixel"
+    if finite.size and finite.min() != finite.max():
+        what = "pixel values exceed the range of float32"
+    raise AlertError(Reason.BLANK_CUTOUT, what)
+
+
+def _median(values: NDArray[np.float32]) -> np.float32:
+    """The upper median; numpy's own takes four times as long for what is as good."""
+    middle = values.size // 2
+    median: np.float32 = np.partition(values, middle)[middle]
+    return median
 
 
 def nan_to_zero(pixels: Pixels) -> Pixels:

@@ -41,7 +41,6 @@ class Label:
     split: str = ""
     trust: int = 1
     doctored_metadata: bool = False
-    simulated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +76,19 @@ class Arrays:
         Class numbers, (n,).
     weight
         What each example counts in the loss, (n,).
-    simulated
-        Whether each one is, (n,).
     """
 
     stamps: np.ndarray
     features: np.ndarray
     truth: np.ndarray
     weight: np.ndarray
-    simulated: np.ndarray
 
     def __len__(self) -> int:
         return len(self.truth)
+
+    def take(self, rows: np.ndarray) -> Arrays:
+        """Those of these row numbers, or for which a mask is true."""
+        return Arrays(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 def read_labels(path: Path) -> dict[int, Label]:
@@ -155,42 +155,51 @@ def simulated_examples(survey: str, per_class: int, seed: int, features: Sequenc
         alert = reader.read(packet.payload)
         if isinstance(alert, Alert):
             alerts.append(alert)
-            labels.append(Label(packet.class_name, object_id=str(packet.alert_id), simulated=True))
+            labels.append(Label(packet.class_name, object_id=str(packet.alert_id)))
     return Examples(alerts, labels)
 
 
+def classifiable(examples: Examples, manifest: Manifest) -> Examples:
+    """Those that the stage would classify."""
+    problems = make_batch(examples.alerts, manifest).problems
+    return examples.where(row not in problems for row in range(len(examples.alerts)))
+
+
+def as_sent(examples: Examples) -> Examples:
+    """The same, with the metadata of each packet taken for true, as the stage takes them."""
+    return Examples(examples.alerts, [replace(label, doctored_metadata=False) for label in examples.labels])
+
+
 def to_arrays(examples: Examples, manifest: Manifest) -> Arrays:
-    """The tensors that the stage would make of the examples, without those that it could not classify."""
-    alerts = [
-        replace(alert, values=_stamp_geometry(alert)) if label.doctored_metadata else alert
-        for alert, label in zip(examples.alerts, examples.labels, strict=True)
-    ]
-    batch = make_batch(alerts, manifest)
-    good = [row for row in range(len(alerts)) if row not in batch.problems]
+    """The tensors that the stage would make of the examples, without those that it could not classify.
+
+    Of alerts with doctored metadata, all features are unknown.
+    """
+    batch = make_batch(examples.alerts, manifest)
+    batch.features[[label.doctored_metadata for label in examples.labels]] = 0.0
+    good = [row for row in range(len(examples.alerts)) if row not in batch.problems]
     index = {name: i for i, name in enumerate(manifest.classes)}
     return Arrays(
         stamps=batch.stamps[good],
         features=batch.features[good],
         truth=np.array([index[examples.labels[row].class_name] for row in good], dtype=np.int64),
         weight=np.array([TRUST_WEIGHT.get(examples.labels[row].trust, 1.0) for row in good], dtype=np.float32),
-        simulated=np.array([examples.labels[row].simulated for row in good], dtype=bool),
     )
 
 
-def joined(first: Arrays, second: Arrays) -> Arrays:
-    """The examples of both."""
-    pairs = ((getattr(first, f.name), getattr(second, f.name)) for f in fields(Arrays))
-    return Arrays(*(np.concatenate(pair) for pair in pairs))
+def joined(*parts: Arrays) -> Arrays:
+    """The examples of all parts."""
+    return Arrays(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(Arrays)))
 
 
-def split_by_object(labels: Sequence[Label], fraction: float, rng: np.random.Generator) -> list[bool]:
-    """Choose about ``fraction`` of the objects of each class; True for each label whose object is chosen."""
-    chosen: set[str] = set()
+def folds_by_object(labels: Sequence[Label], count: int, rng: np.random.Generator) -> np.ndarray:
+    """Deal the objects of each class to ``count`` folds; the number of the fold for each label, (n,)."""
+    fold: dict[str, int] = {}
     for class_name in sorted({label.class_name for label in labels}):
-        objects = sorted({label.object_id for label in labels if label.class_name == class_name})
-        count = max(1, round(fraction * len(objects)))
-        chosen.update(rng.choice(objects, size=min(count, len(objects)), replace=False))
-    return [label.object_id in chosen for label in labels]
+        objects = sorted({label.object_id for label in labels if label.class_name == class_name} - fold.keys())
+        start = int(rng.integers(count))  # the remainders of all classes would else go to the first folds
+        fold.update({str(name): (start + i) % count for i, name in enumerate(rng.permutation(objects))})
+    return np.array([fold[label.object_id] for label in labels], dtype=np.int64)
 
 
 def standardised(manifest: Manifest, median_fill: frozenset[str], alerts: Sequence[Alert]) -> tuple[FeatureSpec, ...]:
@@ -212,8 +221,3 @@ def _untransformed(value: float, feature: FeatureSpec) -> float:
     if feature.transform == "asinh":
         return float(np.sinh(value) * feature.scale)
     return 10.0**value if feature.transform == "log10" else value
-
-
-def _stamp_geometry(alert: Alert) -> dict[str, object]:
-    """What of an alert's values the placing of its stamps needs."""
-    return {name: alert.values.get(name) for name in ("xpos", "ypos")}

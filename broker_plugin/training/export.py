@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,7 @@ import numpy as np
 from broker_plugin.bundles import Manifest, ModelSpec, NoveltySpec
 from broker_plugin.bundles.manifest import MANIFEST_NAME
 from broker_plugin.bundles.store import SAVED_MODEL, bundle_files, file_sha256
-from broker_plugin.training.architecture import EMBEDDING, PROBABILITIES, stamp_network
-from broker_plugin.training.dataset import Arrays
-from broker_plugin.training.fit import FitOptions, predict
+from broker_plugin.training.architecture import EMBEDDING, PROBABILITIES
 
 DISTANCE = "distance"
 _SIGNATURES = {"float32": "serving_default", "bfloat16": "serving_bfloat16"}
@@ -50,10 +49,9 @@ class EmbeddingDistance:
         return np.asarray(np.sqrt((offset**2).sum(axis=2).min(axis=1)))
 
 
-def novelty_of(distance: EmbeddingDistance, network: keras.Model, held_out: Arrays) -> NoveltySpec:
-    """The quantiles of the distance over held-out alerts, which the network has not learned by heart."""
-    values = distance.of(predict(network, held_out)[EMBEDDING])
-    quantiles = np.quantile(values, np.linspace(0.0, 1.0, 101))
+def novelty_of(held_out_distances: np.ndarray) -> NoveltySpec:
+    """The quantiles of the distance over alerts that the network has not learned by heart, (n,)."""
+    quantiles = np.quantile(held_out_distances, np.linspace(0.0, 1.0, 101))
     return NoveltySpec("mahalanobis-embedding", tuple(round(float(q), 6) for q in quantiles))
 
 
@@ -61,11 +59,18 @@ def write_bundle(
     folder: Path,
     manifest: Manifest,
     network: keras.Model,
-    distance: EmbeddingDistance,
-    options: FitOptions,
+    build: Callable[[], keras.Model],
+    distances: Sequence[EmbeddingDistance],
     model_card: str,
 ) -> Manifest:
     """Write SavedModel, model card and manifest to ``folder``, which is made anew.
+
+    Parameters
+    ----------
+    build
+        Makes the untrained network, for the signatures in other precisions.
+    distances
+        For each part of the network's embedding, in their order; their mean is the output ``distance``.
 
     Returns
     -------
@@ -75,7 +80,7 @@ def write_bundle(
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    _save(folder / SAVED_MODEL, manifest, network, distance, options)
+    _save(folder / SAVED_MODEL, manifest, network, build, distances)
     (folder / "MODEL_CARD.md").write_text(model_card, encoding="utf-8")
     done = replace(
         manifest,
@@ -88,16 +93,19 @@ def write_bundle(
 
 
 def _save(
-    path: Path, manifest: Manifest, network: keras.Model, distance: EmbeddingDistance, options: FitOptions
+    path: Path,
+    manifest: Manifest,
+    network: keras.Model,
+    build: Callable[[], keras.Model],
+    distances: Sequence[EmbeddingDistance],
 ) -> None:
     import tensorflow as tf
 
     size, channels = manifest.stamps.size, len(manifest.stamps.channels)
-    shape = {"size": size, "channels": channels, "features": len(manifest.features), "classes": len(manifest.classes)}
     before = keras.config.dtype_policy()
     try:
         keras.config.set_dtype_policy("mixed_bfloat16")
-        in_bfloat16 = stamp_network(**shape, kernel=options.kernel, dropout=options.dropout)
+        in_bfloat16 = build()
     finally:
         keras.config.set_dtype_policy(before)
     in_bfloat16.set_weights(network.get_weights())
@@ -110,15 +118,18 @@ def _save(
         @tf.function(
             input_signature=[
                 tf.TensorSpec((None, size, size, channels), tf.float32, "stamps"),
-                tf.TensorSpec((None, shape["features"]), tf.float32, "features"),
+                tf.TensorSpec((None, len(manifest.features)), tf.float32, "features"),
             ]
         )
         def serve(stamps, features):  # type: ignore[no-untyped-def]
             outputs = model([stamps, features], training=False)
-            offset = tf.cast(outputs[EMBEDDING], tf.float32)[:, None, :] - distance.means
-            whitened = tf.linalg.matmul(offset, distance.whitening)
-            nearest = tf.reduce_min(tf.reduce_sum(whitened**2, axis=2), axis=1)
-            return {PROBABILITIES: tf.cast(outputs[PROBABILITIES], tf.float32), DISTANCE: tf.sqrt(nearest)}
+            parts = tf.split(tf.cast(outputs[EMBEDDING], tf.float32), len(distances), axis=1)
+            nearest = []
+            for part, distance in zip(parts, distances, strict=True):
+                whitened = tf.linalg.matmul(part[:, None, :] - distance.means, distance.whitening)
+                nearest.append(tf.sqrt(tf.reduce_min(tf.reduce_sum(whitened**2, axis=2), axis=1)))
+            mean = tf.add_n(nearest) / float(len(nearest))
+            return {PROBABILITIES: tf.cast(outputs[PROBABILITIES], tf.float32), DISTANCE: mean}
 
         return serve
 

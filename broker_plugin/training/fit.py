@@ -1,101 +1,118 @@
-"""Fitting the stamp network: class-balanced batches, augmentation, early stopping."""
+"""Fitting a stamp network: first on simulated alerts, then on real and simulated ones together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
-from broker_plugin.training.architecture import EMBEDDING, PROBABILITIES, regularised_cross_entropy, stamp_network
-from broker_plugin.training.dataset import Arrays
+from broker_plugin.training.architecture import EMBEDDING, PROBABILITIES, regularised_cross_entropy
+from broker_plugin.training.dataset import Arrays, joined
 
 _Batch = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Stamps, features, truth (one-hot) and weights of some examples."""
 
 _CHUNK = 256  # alerts that one call of the network takes outside training
+_WARM_UP = 50  # iterations in which the step of the optimiser grows to its full size
 
 
 @dataclass(frozen=True, slots=True)
 class FitOptions:
     """How long and with what.
 
-    The defaults were chosen by cross-validation within the training split of a few hundred alerts, by object;
-    batch size, dropout and beta are those of Carrasco-Davis et al. 2021, section 4.
+    The defaults were chosen by cross-validation within the training split of a few hundred alerts, by object.
 
     Attributes
     ----------
+    pretraining
+        Batches of simulated alerts alone, before all else; none where nothing is simulated.
     iterations
-        Batches at the most; the best network by validation loss is kept, and the fit stops when
-        ``patience`` checks have brought none better.
-    batch_size, learning_rate, dropout
-        Examples in a batch; step of AdamW; share of the units that are silent while learning.
+        Batches of real alerts, with simulated ones among them.
+    simulated_share
+        Share of the latter in such a batch.
+    batch_size
+        Examples in a batch.
+    pretraining_rate, learning_rate
+        Largest step of AdamW before and with real alerts; it falls to zero along a cosine.
+    dropout
+        Share of the units that are silent while learning.
     beta
-        Weight of the entropy in the loss.
-    kernel
-        Side of the inner convolutions, 3 or 5.
+        Weight of the entropy in the loss: 0.5 in Carrasco-Davis et al. 2021.
+    label_smoothing
+        How much of its certainty a label loses to all classes alike.
     feature_dropout, metadata_dropout
-        Share of single features, and of alerts with all their metadata, that are learned from as if missing.
+        Share of single features, and of alerts with all their metadata, that are learned from as if unknown.
     max_shift
-        Pixels by which stamps are moved at random, in each direction.
-    noise
-        Standard deviation of what is added to the scaled stamps.
+        Pixels by which half of the stamps are moved, at most, in each direction.
     weight_decay
         Of AdamW.
     mixup
-        Concentration of the beta distribution that blends pairs of examples; 0 blends none.
+        Concentration of the beta distribution that blends pairs of examples where real ones are among them; 0 blends
+        none.
     averaging
         The network that is kept is a running mean of the weights, with this share of the past at each batch.
+    check_every
+        Batches between two looks at alerts that are not learned from, which steer nothing.
+    members
+        Networks whose answers are averaged, each of which leaves out another share of the objects; two or more.
     """
 
-    iterations: int = 1500
+    pretraining: int = 2500
+    iterations: int = 1200
+    simulated_share: float = 0.3
     batch_size: int = 64
-    learning_rate: float = 2e-3
-    beta: float = 0.5
+    pretraining_rate: float = 2e-3
+    learning_rate: float = 1e-3
     dropout: float = 0.5
-    kernel: int = 3
-    check_every: int = 100
-    patience: int = 10
-    feature_dropout: float = 0.05
+    beta: float = 0.0
+    label_smoothing: float = 0.1
+    feature_dropout: float = 0.1
     metadata_dropout: float = 0.1
     max_shift: int = 1
-    noise: float = 0.02
-    weight_decay: float = 1e-2
-    averaging: float = 0.995
+    weight_decay: float = 0.02
     mixup: float = 0.2
+    averaging: float = 0.996
+    check_every: int = 100
+    members: int = 5
 
-
-@dataclass(frozen=True, slots=True)
-class Fit:
-    """A trained network, and how it got there.
-
-    ``history`` has rows of iteration, training loss, validation loss, validation accuracy.
-    """
-
-    network: keras.Model
-    history: list[tuple[int, float, float, float]]
+    def total(self, simulated: bool) -> int:
+        """Batches that a fit takes in all."""
+        return self.members * self.iterations + (self.pretraining if simulated else 0)
 
 
 def fit_stamp_network(
-    train: Arrays,
-    validation: Arrays,
+    build: Callable[[], keras.Model],
+    real: Arrays,
+    simulated: Arrays | None,
+    folds: np.ndarray,
     *,
-    missing_features: np.ndarray,
     classes: int,
     options: FitOptions,
     seed: int,
     progress: Callable[[int, str], None] = lambda iteration, text: None,
-) -> Fit:
-    """Train the network of `architecture.stamp_network`.
+) -> list[keras.Model]:
+    """Train networks of `architecture`, each on all folds of the real alerts but one.
+
+    All begin from the weights that the simulated alerts have given to one.  The fold that a member leaves out steers
+    nothing in it: over all folds, what members say of alerts they have not seen is what a user may expect of any of
+    them, and can be calibrated on.
 
     Parameters
     ----------
-    missing_features
-        float32, (features,): what each feature is where the packet lacks it.
+    build
+        Makes an untrained network.
+    folds
+        For each real alert the number of the member that does not learn from it, below ``options.members``.
     progress
-        Called after each check with the iteration and a line to show.
+        Called after each check with the iterations done, of `FitOptions.total`, and a line to show.
+
+    Returns
+    -------
+    list of keras.Model
+        The members, for `architecture.averaged`.
     """
     keras.utils.clear_session()  # layers are numbered through a process, and their names are in the SavedModel
     keras.utils.set_random_seed(seed)
@@ -103,49 +120,30 @@ def fit_stamp_network(
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-    network = stamp_network(
-        size=train.stamps.shape[1],
-        channels=train.stamps.shape[3],
-        features=train.features.shape[1],
-        classes=classes,
-        kernel=options.kernel,
-        dropout=options.dropout,
-    )
-    loss = regularised_cross_entropy(options.beta)
-    optimizer = keras.optimizers.AdamW(options.learning_rate, weight_decay=options.weight_decay)
-    network.compile(optimizer=optimizer, loss={PROBABILITIES: loss, EMBEDDING: None})
-    batches = _balanced_batches(train, missing_features, classes, options, np.random.default_rng(seed))
-    balance = _class_balance(validation.truth, classes)
+    rng = np.random.default_rng(seed)
+    members = [build() for _ in range(options.members)]
+    done = 0
 
-    history: list[tuple[int, float, float, float]] = []
-    average = network.get_weights()
-    best_loss, best_weights, since_best, losses = np.inf, average, 0, []
-    for iteration in range(1, options.iterations + 1):
-        stamps, features, truth, weight = next(batches)
-        loss_now = network.train_on_batch(
-            [stamps, features], {PROBABILITIES: truth}, sample_weight={PROBABILITIES: weight}
-        )
-        losses.append(_first(loss_now))
-        latest = network.get_weights()
-        average = [options.averaging * a + (1.0 - options.averaging) * w for a, w in zip(average, latest, strict=True)]
-        if iteration % options.check_every:
-            continue
-        network.set_weights(average)
-        probabilities = predict(network, validation)[PROBABILITIES]
-        network.set_weights(latest)
-        likelihood = np.maximum(probabilities[np.arange(len(validation)), validation.truth], 1e-7)
-        validation_loss = float(np.average(-np.log(likelihood), weights=balance[validation.truth]))
-        accuracy = float((probabilities.argmax(axis=1) == validation.truth).mean())
-        history.append((iteration, float(np.mean(losses)), validation_loss, accuracy))
-        progress(iteration, f"loss {np.mean(losses):.3f}, validation {validation_loss:.3f}, right {accuracy:.3f}")
-        losses.clear()
-        since_best += 1
-        if validation_loss < best_loss:
-            best_loss, best_weights, since_best = validation_loss, average, 0
-        elif since_best >= options.patience:
-            break
-    network.set_weights(best_weights)
-    return Fit(network, history)
+    def report(iteration: int, text: str) -> None:
+        progress(done + iteration, text)
+
+    if simulated and options.pretraining:
+        # Nothing is blended here: what can be simulated without end need not be stretched.
+        batches = _batches([(simulated, options.batch_size)], classes, 0.0, options, rng)
+        _descend(members[0], batches, real, options, options.pretraining_rate, options.pretraining, report)
+        done += options.pretraining
+        for member in members[1:]:
+            member.set_weights(members[0].get_weights())
+    among = round(options.simulated_share * options.batch_size) if simulated else 0
+    for fold, member in enumerate(members):
+        sources = [(real.take(folds != fold), options.batch_size - among)]
+        if simulated:
+            sources.append((simulated, among))
+        batches = _batches(sources, classes, options.mixup, options, rng)
+        held_out = real.take(folds == fold)
+        _descend(member, batches, held_out, options, options.learning_rate, options.iterations, report)
+        done += options.iterations
+    return members
 
 
 def predict(network: keras.Model, arrays: Arrays) -> dict[str, np.ndarray]:
@@ -157,41 +155,71 @@ def predict(network: keras.Model, arrays: Arrays) -> dict[str, np.ndarray]:
     return {name: np.concatenate([np.asarray(part[name]) for part in parts]) for name in parts[0]}
 
 
-def _balanced_batches(
-    data: Arrays, missing_features: np.ndarray, classes: int, options: FitOptions, rng: np.random.Generator
-) -> Iterator[_Batch]:
-    """Endless batches of augmented examples.
+def _descend(
+    network: keras.Model,
+    batches: Iterator[_Batch],
+    held_out: Arrays,
+    options: FitOptions,
+    rate: float,
+    iterations: int,
+    progress: Callable[[int, str], None],
+) -> None:
+    """Learn from ``iterations`` batches; at the end the network holds the running mean of its weights."""
+    warm_up = min(_WARM_UP, iterations // 4)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, iterations - warm_up, warmup_target=rate, warmup_steps=warm_up
+    )
+    optimizer = keras.optimizers.AdamW(
+        schedule, weight_decay=options.weight_decay, use_ema=True, ema_momentum=options.averaging
+    )
+    loss = regularised_cross_entropy(options.beta)
+    network.compile(optimizer=optimizer, loss={PROBABILITIES: loss, EMBEDDING: None})
+    losses = []
+    for iteration in range(1, iterations + 1):
+        stamps, features, truth, weight = next(batches)
+        loss_now = network.train_on_batch(
+            [stamps, features], {PROBABILITIES: truth}, sample_weight={PROBABILITIES: weight}
+        )
+        losses.append(_first(loss_now))
+        if iteration == iterations:
+            optimizer.finalize_variable_values(network.trainable_variables)
+        if iteration % options.check_every and iteration != iterations:
+            continue
+        said = predict(network, held_out)[PROBABILITIES]
+        right = float((said.argmax(axis=1) == held_out.truth).mean())
+        progress(iteration, f"loss {np.mean(losses):.3f}, {right:.3f} right of those held out")
+        losses.clear()
 
-    Each class that occurs is as likely as any other; within a class, so are real and simulated alerts
-    where it has both.
-    """
-    members = [
-        [
-            rows
-            for origin in (False, True)
-            if len(rows := np.flatnonzero((data.truth == c) & (data.simulated == origin)))
-        ]
-        for c in range(classes)
-    ]
-    occurring = [origins for origins in members if origins]
+
+def _batches(
+    sources: Sequence[tuple[Arrays, int]], classes: int, mixup: float, options: FitOptions, rng: np.random.Generator
+) -> Iterator[_Batch]:
+    """Endless batches of augmented examples: so many of each source, any class in it as likely as another."""
+    members = [[np.flatnonzero(data.truth == c) for c in np.unique(data.truth)] for data, _ in sources]
     one_hot = np.eye(classes, dtype=np.float32)
+    truths = (1.0 - options.label_smoothing) * one_hot + options.label_smoothing / classes
     while True:
-        chosen = [occurring[i] for i in rng.integers(len(occurring), size=options.batch_size)]
-        rows = np.array([rng.choice(origins[rng.integers(len(origins))]) for origins in chosen])
-        stamps = np.stack([_moved(data.stamps[row], options.max_shift, rng) for row in rows])
-        stamps += options.noise * rng.standard_normal(stamps.shape, dtype=np.float32)
-        features = data.features[rows].copy()
-        hidden = rng.random(features.shape) < options.feature_dropout
-        hidden |= rng.random((len(rows), 1)) < options.metadata_dropout
-        batch = (stamps, np.where(hidden, missing_features, features), one_hot[data.truth[rows]], data.weight[rows])
-        yield _mixed(batch, options.mixup, rng) if options.mixup else batch
+        drawn = []
+        for (data, count), by_class in zip(sources, members, strict=True):
+            chosen = rng.integers(len(by_class), size=count)
+            drawn.append(data.take(np.array([rng.choice(by_class[c]) for c in chosen], dtype=np.int64)))
+        examples = joined(*drawn)
+        stamps = np.stack([_moved(stamp, options.max_shift, rng) for stamp in examples.stamps])
+        hidden = rng.random(examples.features.shape) < options.feature_dropout
+        hidden |= rng.random((len(examples), 1)) < options.metadata_dropout
+        # Zero is what a feature is on average, and so what is fed where nothing is known of it.
+        features = np.where(hidden, np.float32(0.0), examples.features)
+        batch = (stamps, features, truths[examples.truth], examples.weight)
+        yield _mixed(batch, mixup, rng) if mixup else batch
 
 
 def _moved(stamp: np.ndarray, max_shift: int, rng: np.random.Generator) -> np.ndarray:
-    """The stamp mirrored or not, turned, and shifted by whole pixels with its edge repeated."""
+    """The stamp mirrored or not, turned, and half of the time shifted by whole pixels with its edge repeated."""
     if rng.random() < 0.5:
         stamp = stamp[:, ::-1]
-    stamp = np.rot90(stamp, int(rng.integers(4)))  # the trunk is blind to this, but not to a shift that comes with it
+    stamp = np.rot90(stamp, int(rng.integers(4)))
+    if rng.random() < 0.5:
+        return stamp
     size = stamp.shape[0]
     row, column = rng.integers(0, 2 * max_shift + 1, size=2)
     padded = np.pad(stamp, ((max_shift, max_shift), (max_shift, max_shift), (0, 0)), mode="edge")
@@ -199,7 +227,11 @@ def _moved(stamp: np.ndarray, max_shift: int, rng: np.random.Generator) -> np.nd
 
 
 def _mixed(batch: _Batch, concentration: float, rng: np.random.Generator) -> _Batch:
-    """Each example blended with another of the batch, answers and all: mixup, Zhang et al. 2018, arXiv:1710.09412."""
+    """Each example blended with another of the batch, answers and all: mixup, Zhang et al. 2018, arXiv:1710.09412.
+
+    Stamps are blended by the logarithms of their pixels: a tenth of a bright star would else outshine all of a faint
+    galaxy.
+    """
     share = rng.beta(concentration, concentration, size=len(batch[0])).astype(np.float32)
     partner = rng.permutation(len(share))
 
@@ -208,13 +240,7 @@ def _mixed(batch: _Batch, concentration: float, rng: np.random.Generator) -> _Ba
         return np.asarray(own * values + (1.0 - own) * values[partner])
 
     stamps, features, truth, weight = batch
-    return blend(stamps), blend(features), blend(truth), blend(weight)
-
-
-def _class_balance(truth: np.ndarray, classes: int) -> np.ndarray:
-    """Weight for each class that makes all of them count the same."""
-    counts = np.bincount(truth, minlength=classes)
-    return np.where(counts > 0, 1.0 / np.maximum(counts, 1), 0.0)
+    return np.sinh(blend(np.arcsinh(stamps))), blend(features), blend(truth), blend(weight)
 
 
 def _first(loss: Any) -> float:

@@ -9,32 +9,33 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
+from numpy.typing import NDArray
 
 from broker_plugin.bundles import Manifest, ModelSpec
 from broker_plugin.models import calibrated
-from broker_plugin.tensors import missing_row
-from broker_plugin.training.architecture import EMBEDDING, PROBABILITIES
+from broker_plugin.training.architecture import ARCHITECTURES, EMBEDDING, PROBABILITIES, averaged
 from broker_plugin.training.dataset import (
     Arrays,
     Examples,
     Label,
-    joined,
+    as_sent,
+    classifiable,
+    folds_by_object,
     labelled_surveys,
     load_examples,
     read_labels,
     simulated_examples,
-    split_by_object,
     standardised,
     to_arrays,
 )
 from broker_plugin.training.evaluation import best_temperature, scores
 from broker_plugin.training.export import EmbeddingDistance, novelty_of, write_bundle
-from broker_plugin.training.fit import Fit, FitOptions, fit_stamp_network, predict
+from broker_plugin.training.fit import FitOptions, fit_stamp_network, predict
 from broker_plugin.training.presets import CLASSES, PRESETS, TAXONOMY, TAXONOMY_VERSION, Preset
 
-PREPROCESSING_VERSION = "1.0"
-_VALIDATION_FRACTION = 0.15
+PREPROCESSING_VERSION = "1.1"
 _STRONG_TRUST = (1, 2)
 
 Progress = Callable[[int, int, str], None]
@@ -50,7 +51,9 @@ def train_stamp(
     name: str | None = None,
     version: str = "0.1.0",
     seed: int = 1,
+    architecture: str = "fast",
     simulated: int = 0,
+    score_test: bool = True,
     options: FitOptions | None = None,
     command: str = "",
     notes: str = "",
@@ -59,8 +62,9 @@ def train_stamp(
     """Fit a stamp classifier and write its bundle.
 
     Alerts whose label says ``test`` in the column ``split`` are scored at the end and used for nothing
-    else; of the others, 15% of the objects are held out to stop the fit, to set the temperature and to
-    measure novelty.
+    else.  The others are dealt into folds by object; each of the networks that are averaged leaves out one of them,
+    and what they say of the alerts they have not seen gives the temperature, the scale of novelty and the scores of
+    the cross-validation.
 
     Parameters
     ----------
@@ -70,8 +74,12 @@ def train_stamp(
         See `dataset.read_labels`.
     out
         The bundle's folder; made anew.
+    architecture
+        One of `architecture.ARCHITECTURES`.
     simulated
-        Synthetic alerts of each class to learn from besides; none is validated or tested on.
+        Synthetic alerts of each class to learn from first, and besides; none is validated or tested on.
+    score_test
+        False leaves the test split closed, as long as choices are still to be made.
     survey
         ``ztf`` or ``rubin``; None where the labelled alerts are of one survey, which then it is.
     command
@@ -82,7 +90,7 @@ def train_stamp(
     Raises
     ------
     ValueError
-        The table of labels can't be read, a class is not of the taxonomy, or too few alerts have labels.
+        The table of labels can't be read, a class is not of the taxonomy, or too few alerts or objects have labels.
     """
     options = options or FitOptions()
     labels = read_labels(labels_csv)
@@ -91,49 +99,74 @@ def train_stamp(
         raise ValueError(f"{labels_csv}: class {unknown[0]!r} is not one of {', '.join(CLASSES)}")
     survey = survey or _only_survey(paths, labels)
     preset = PRESETS[survey]
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"architecture {architecture!r} is not one of {', '.join(ARCHITECTURES)}")
     examples = load_examples(paths, labels, survey, preset.features)
     learning = examples.where(label.split != "test" for label in examples.labels)
     testing = examples.where(label.split == "test" for label in examples.labels)
     if len(learning.alerts) < 2 * len(CLASSES):
         raise ValueError(f"{len(learning.alerts)} labelled {survey} alerts are too few to learn from")
 
-    held = split_by_object(learning.labels, _VALIDATION_FRACTION, np.random.default_rng(seed))
-    train, validation = learning.where(not h for h in held), learning.where(held)
-    manifest = _manifest(preset, name or preset.name, version, train)
-    train_arrays, validation_arrays = to_arrays(train, manifest), to_arrays(validation, manifest)
+    manifest = _manifest(preset, name or preset.name, version, architecture, learning)
+    learning = classifiable(learning, manifest)
+    real = to_arrays(learning, manifest)
+    folds = folds_by_object(learning.labels, options.members, np.random.default_rng(seed))
+    if len(np.unique(folds)) < options.members:
+        raise ValueError(f"the labelled {survey} alerts are of too few objects for {options.members} folds")
+    synthetic = None
     if simulated:
-        synthetic = simulated_examples(survey, simulated, seed, preset.features)
-        train_arrays = joined(train_arrays, to_arrays(synthetic, manifest))
+        synthetic = to_arrays(simulated_examples(survey, simulated, seed, preset.features), manifest)
 
-    fit = fit_stamp_network(
-        train_arrays,
-        validation_arrays,
-        missing_features=missing_row(manifest.features),
+    def build() -> keras.Model:
+        return ARCHITECTURES[architecture](
+            size=manifest.stamps.size,
+            channels=len(manifest.stamps.channels),
+            features=len(manifest.features),
+            classes=len(CLASSES),
+            dropout=options.dropout,
+        )
+
+    members = fit_stamp_network(
+        build,
+        real,
+        synthetic,
+        folds,
         classes=len(CLASSES),
         options=options,
         seed=seed,
-        progress=lambda iteration, text: progress(iteration, options.iterations, text),
+        progress=lambda iteration, text: progress(iteration, options.total(synthetic is not None), text),
     )
-    distance = EmbeddingDistance(predict(fit.network, train_arrays)[EMBEDDING], train_arrays.truth)
-    validation_said = predict(fit.network, validation_arrays)[PROBABILITIES]
-    temperature = best_temperature(validation_arrays.truth, validation_said)
-    metrics = {
-        "validation": scores(
-            validation_arrays.truth, calibrated(validation_said.astype(np.float64), temperature), CLASSES
-        )
-    }
-    if testing.alerts:
-        metrics |= _test_metrics(testing, fit, manifest, temperature)
+    network = averaged(members)
+    distances, held_out_said, held_out_distance = _held_out(
+        members, to_arrays(as_sent(learning), manifest), synthetic, folds
+    )
+    temperature = best_temperature(real.truth, held_out_said)
+    metrics = {"cross_validation": scores(real.truth, calibrated(held_out_said, temperature), CLASSES)}
+    strong = np.array([label.trust in _STRONG_TRUST for label in learning.labels])
+    if strong.any():
+        said = calibrated(held_out_said[strong], temperature)
+        metrics["cross_validation_trust_1_2"] = scores(real.truth[strong], said, CLASSES)
+    if testing.alerts and score_test:
+        metrics |= _test_metrics(testing, network, manifest, temperature)
     manifest = replace(
         manifest,
         temperature=temperature,
-        novelty=novelty_of(distance, fit.network, validation_arrays),
-        training=_provenance(learning, train_arrays, seed, simulated, options, command, fit),
+        novelty=novelty_of(held_out_distance),
+        training={
+            "command": command,
+            "seed": seed,
+            "architecture": architecture,
+            "alerts": len(learning.alerts),
+            "alerts_by_class": dict(sorted(Counter(label.class_name for label in learning.labels).items())),
+            "simulated_per_class": simulated,
+            "labels_sha256": learning.digest(),
+            "options": asdict(options),
+            "parameters": int(network.count_params()),
+        },
         metrics=metrics,
     )
-    return write_bundle(
-        out, manifest, fit.network, distance, options, _model_card(manifest, learning, simulated, notes)
-    )
+    card = _model_card(manifest, learning, simulated, notes)
+    return write_bundle(out, manifest, network, lambda: averaged([build() for _ in members]), distances, card)
 
 
 def _only_survey(paths: Sequence[Path], labels: Mapping[int, Label]) -> str:
@@ -144,31 +177,54 @@ def _only_survey(paths: Sequence[Path], labels: Mapping[int, Label]) -> str:
     return next(iter(surveys))
 
 
-def _manifest(preset: Preset, name: str, version: str, train: Examples) -> Manifest:
+def _held_out(
+    members: Sequence[keras.Model], real: Arrays, simulated: Arrays | None, folds: NDArray[np.int64]
+) -> tuple[list[EmbeddingDistance], NDArray[np.float64], NDArray[np.float64]]:
+    """Each member's distance; and of every real alert, what the member that has not seen it says, and its distance.
+
+    Distances are from the real alerts learned from, and from the simulated ones of classes that have no real one.
+    """
+    distances = []
+    said, distance = np.empty((len(real), len(CLASSES))), np.empty(len(real))
+    only_simulated = simulated.take(~np.isin(simulated.truth, real.truth)) if simulated else None
+    for fold, member in enumerate(members):
+        outputs, left_out = predict(member, real), folds == fold
+        embedding, truth = outputs[EMBEDDING][~left_out], real.truth[~left_out]
+        if only_simulated:
+            embedding = np.concatenate([embedding, predict(member, only_simulated)[EMBEDDING]])
+            truth = np.concatenate([truth, only_simulated.truth])
+        distances.append(EmbeddingDistance(embedding, truth))
+        said[left_out] = outputs[PROBABILITIES][left_out]
+        distance[left_out] = distances[-1].of(outputs[EMBEDDING][left_out])
+    return distances, said, distance
+
+
+def _manifest(preset: Preset, name: str, version: str, architecture: str, train: Examples) -> Manifest:
     """The manifest as far as it is known before the fit: with the features of the training set."""
     manifest = Manifest(
         name=name,
         version=version,
         kind="stamp",
         survey=preset.survey,
-        description=preset.description,
+        description=f"Stamp classifier for {preset.survey} alerts: the network {architecture!r}.",
         taxonomy=TAXONOMY,
         taxonomy_version=TAXONOMY_VERSION,
         classes=CLASSES,
         preprocessing_version=PREPROCESSING_VERSION,
-        stamps=preset.stamps,
+        stamps=preset.stamps[architecture],
         features=preset.features,
         model=ModelSpec(signatures={"float32": ""}),
     )
-    as_sent = [a for a, label in zip(train.alerts, train.labels, strict=True) if not label.doctored_metadata]
-    return replace(manifest, features=standardised(manifest, preset.median_fill, as_sent))
+    true = [a for a, label in zip(train.alerts, train.labels, strict=True) if not label.doctored_metadata]
+    return replace(manifest, features=standardised(manifest, preset.median_fill, true))
 
 
-def _test_metrics(testing: Examples, fit: Fit, manifest: Manifest, temperature: float) -> dict[str, dict[str, Any]]:
+def _test_metrics(
+    testing: Examples, network: keras.Model, manifest: Manifest, temperature: float
+) -> dict[str, dict[str, Any]]:
     """Scores as a user of the stage would measure them: every packet as it was sent, doctored or not."""
-    as_sent = [replace(label, doctored_metadata=False) for label in testing.labels]
-    arrays = to_arrays(Examples(testing.alerts, as_sent), manifest)
-    said = calibrated(predict(fit.network, arrays)[PROBABILITIES].astype(np.float64), temperature)
+    arrays = to_arrays(as_sent(testing), manifest)
+    said = calibrated(predict(network, arrays)[PROBABILITIES].astype(np.float64), temperature)
     strong = np.array([label.trust in _STRONG_TRUST for label in testing.labels])
     if len(strong) != len(arrays):
         raise ValueError("a test alert can't be classified")
@@ -176,23 +232,6 @@ def _test_metrics(testing: Examples, fit: Fit, manifest: Manifest, temperature: 
     if strong.any():
         metrics["test_trust_1_2"] = scores(arrays.truth[strong], said[strong], manifest.classes)
     return metrics
-
-
-def _provenance(
-    learning: Examples, train: Arrays, seed: int, simulated: int, options: FitOptions, command: str, fit: Fit
-) -> dict[str, Any]:
-    return {
-        "command": command,
-        "seed": seed,
-        "alerts": len(learning.alerts),
-        "alerts_by_class": dict(sorted(Counter(label.class_name for label in learning.labels).items())),
-        "simulated_per_class": simulated,
-        "labels_sha256": learning.digest(),
-        "options": asdict(options),
-        "iterations_run": fit.history[-1][0] if fit.history else 0,
-        "parameters": int(fit.network.count_params()),
-        "examples_with_simulated": len(train),
-    }
 
 
 def _model_card(manifest: Manifest, learning: Examples, simulated: int, notes: str) -> str:
@@ -218,10 +257,12 @@ def _model_card(manifest: Manifest, learning: Examples, simulated: int, notes: s
         "## Scores",
         "",
     ]
+    lines += ["In the cross-validation each alert is judged by the one network that has not seen its object.", ""]
     for title, key in (
         ("Test split, labels of trust 1 and 2", "test_trust_1_2"),
         ("Test split, all labels", "test"),
-        ("Validation (the fit was stopped and calibrated on it)", "validation"),
+        ("Cross-validation by object, labels of trust 1 and 2", "cross_validation_trust_1_2"),
+        ("Cross-validation by object, all labels", "cross_validation"),
     ):
         if key in manifest.metrics:
             lines += _score_lines(title, manifest.metrics[key], manifest.classes)

@@ -129,6 +129,7 @@ def test_text_that_is_no_manifest_is_refused(text):
         ({"steps": ("crop",)}, "steps"),
         ({"steps": ("crop", "crop", "nan_to_zero")}, "steps"),
         ({"steps": ("crop", "scale_min_max", "nan_to_zero", "flip")}, "steps"),
+        ({"steps": ("crop", "scale_min_max", "scale_noise", "nan_to_zero")}, "steps"),
     ],
 )
 def test_stamps_that_can_not_be_made_are_refused(changes, message):

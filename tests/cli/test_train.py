@@ -37,6 +37,14 @@ def test_train_writes_a_bundle_that_classifies(run: Run, labels: Path, tmp_path:
     assert json.loads(records.read_text())["classifier_version"] == "0.2.0"
 
 
+def test_every_architecture_can_be_chosen() -> None:
+    from broker_plugin.cli.train import stamp
+    from broker_plugin.training.architecture import ARCHITECTURES
+
+    [option] = [parameter for parameter in stamp.params if parameter.name == "architecture"]
+    assert set(option.type.choices) == set(ARCHITECTURES)
+
+
 def test_labels_that_cannot_be_read(run: Run, tmp_path: Path) -> None:
     table = tmp_path / "labels.csv"
     table.write_text("a,b\n1,2\n")

@@ -19,6 +19,20 @@ def test_coordinates_agree_with_astropy(ra, dec):
     assert position.separation(ecliptic).arcsec < 0.2
 
 
+def test_stars_crowd_towards_the_plane_of_the_milky_way():
+    densities = [sky.stars_per_arcsec2(latitude) for latitude in (-80.0, 60.0, -12.0, 0.0)]
+    assert densities == sorted(densities) and densities[-1] > 10 * densities[1]
+    assert sky.stars_per_arcsec2(-30.0) == sky.stars_per_arcsec2(30.0)
+
+
+def test_galaxies_behind_the_milky_way_are_hidden():
+    rng = np.random.default_rng(3)
+    for class_name in ("AGN", "SN"):
+        positions = [sky.draw_position(class_name, (-30.0, 89.0), rng) for _ in range(400)]
+        near = np.mean([abs(sky.to_galactic(*position)[1]) < 5.0 for position in positions])
+        assert near < 0.03  # a sky without dust has 9% there
+
+
 def test_positions_are_within_reach_and_follow_their_class():
     rng = np.random.default_rng(2)
     asteroids = [sky.draw_position("asteroid", (-30.0, 89.0), rng) for _ in range(300)]

@@ -128,13 +128,15 @@ def test_no_alerts_have_tensors_of_no_rows():
 
 
 @pytest.mark.parametrize("survey", ["ztf", "rubin"])
-def test_synthetic_alerts_make_tensors_of_the_shipped_presets(survey):
+@pytest.mark.parametrize("architecture", ["fast", "paper-2021"])
+def test_synthetic_alerts_make_tensors_of_the_shipped_presets(survey, architecture):
     preset = PRESETS[survey]
-    manifest = samples.manifest(preset.features, preset.stamps, survey)
+    spec = preset.stamps[architecture]
+    manifest = samples.manifest(preset.features, spec, survey)
     alerts = [PacketReader().read(packet.payload) for packet in simulate_packets(survey, 10, seed=2)]
     batch = make_batch(alerts, manifest)
     assert batch.problems == {} and np.isfinite(batch.features).all() and np.isfinite(batch.stamps).all()
-    assert batch.stamps.shape == (10, preset.stamps.size, preset.stamps.size, 3)
+    assert batch.stamps.shape == (10, spec.size, spec.size, 3)
 
 
 ANYTHING = (
@@ -154,7 +156,8 @@ PIXEL_VALUES = st.floats(width=32, allow_nan=True, allow_infinity=True)
     values=st.dictionaries(st.sampled_from(["a", "b", "ra", "dec", "psfFlux", "templateFlux"]), ANYTHING),
     pixels=st.lists(PIXEL_VALUES, min_size=9, max_size=9),
     shape=st.sampled_from([(3, 3), (1, 9), (9, 1)]),
-    steps=st.permutations(("crop", "scale_min_max", "nan_to_zero")),
+    steps=st.permutations(("crop", "scale_min_max", "nan_to_zero"))
+    | st.permutations(("crop", "scale_noise", "nan_to_zero")),
     size=st.integers(1, 6),
 )
 def test_every_number_is_finite_whatever_comes_in(values, pixels, shape, steps, size):

@@ -10,7 +10,7 @@ import pytest
 
 from broker_plugin.alert import Alert, Identity, Reason
 from broker_plugin.bundles import FeatureSpec
-from broker_plugin.tensors import DERIVED, NON_DETECTIONS, missing_row, needed_fields, needs_history
+from broker_plugin.tensors import DERIVED, NON_DETECTIONS, needed_fields, needs_history
 from broker_plugin.tensors.metadata import feature_matrix
 
 from . import samples
@@ -68,8 +68,19 @@ def test_missing_features_are_named_and_no_others():
     assert matrix.values.tolist() == [[1.0, 2.0, 3.0], [5.0, 1.0, 0.0]]
 
 
-def test_packet_of_nothing_has_every_feature_filled():
-    assert missing_row([FeatureSpec("f", "a", fill=3.0), FeatureSpec("g", "ra", fill=4.0)]).tolist() == [3.0, 4.0]
+@pytest.mark.parametrize(("given", "expected"), [(29.0, 28.0), (30.0, 29.0), (120.0, 0.0), (-1.0, 0.0), (None, 29.0)])
+def test_value_that_the_survey_can_not_have_written_is_average_and_imputed(given, expected):
+    feature = FeatureSpec("f", "a", clip=(0.05, 30.0), valid=(0.0, 30.0), fill=30.0, mean=1.0)
+    matrix = feature_matrix([samples.valued(a=given)], [feature])
+    assert matrix.values[0, 0] == expected
+    assert matrix.imputed[0] == (() if given in (29.0, 30.0) else ("f",))
+
+
+def test_score_of_a_star_further_off_than_the_survey_looks_is_missing():
+    feature = FeatureSpec("sgscore1", "ps1_score", clip=(0.0, 1.0), fill=0.5)
+    assert value(feature, sgscore1=0.2, distpsnr1=3.0) == np.float32(0.2)
+    assert value(feature, sgscore1=0.2, distpsnr1=120.0) == 0.5
+    assert value(feature, sgscore1=0.2, distpsnr1=None) == 0.5
 
 
 @pytest.mark.parametrize(("given", "expected"), [(True, -1.0), (False, 2.0), (1, -1.0), (0, 2.0), (None, -1.0)])

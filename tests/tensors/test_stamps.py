@@ -11,7 +11,7 @@ import pytest
 from broker_plugin.alert import STAMP_NAMES, Alert, AlertError, Identity, Reason
 from broker_plugin.bundles import StampSpec
 from broker_plugin.bundles.manifest import STAMP_STEPS
-from broker_plugin.tensors.stamps import crop, fill_stamps, nan_to_zero, scale_min_max
+from broker_plugin.tensors.stamps import crop, fill_stamps, nan_to_zero, scale_min_max, scale_noise
 
 from . import samples
 
@@ -105,6 +105,55 @@ def test_pixel_that_is_not_finite_becomes_zero_and_spoils_no_other(odd):
     assert with_odd[10, 10, 0] == 0.0
     with_odd[10, 10] = without[10, 10] = 0.0
     np.testing.assert_array_equal(with_odd, without)
+
+
+NOISE_STEPS = ("scale_noise", "crop", "nan_to_zero")
+
+
+def test_noise_scale_takes_sky_and_noise_from_the_whole_stamp():
+    rng = np.random.default_rng(1)
+    pixels = rng.normal(150.0, 8.0, (63, 63)).astype(np.float32)
+    pixels[25:38, 25:38] += 1e4  # as bright as it may be, a source does not change what noise is
+    pixels[3, 5:40] = np.nan
+    scaled = scale_noise(pixels)
+    away = np.concatenate([scaled[:20].ravel(), scaled[45:].ravel()])
+    assert np.nanmedian(away) == pytest.approx(0.0, abs=0.15) and np.nanstd(away) == pytest.approx(1.0, abs=0.1)
+    np.testing.assert_array_equal(np.isnan(scaled), np.isnan(pixels))
+    np.testing.assert_array_equal(filled(pixels, spec(21, NOISE_STEPS))[..., 0], scaled[21:42, 21:42])
+
+
+def test_noise_scale_of_a_stamp_that_is_mostly_one_value_uses_the_others():
+    pixels = np.zeros((63, 63), np.float32)
+    pixels[31, 31], pixels[30, 31] = 1.0, 2.0
+    scaled = scale_noise(pixels)
+    assert np.isfinite(scaled).all() and scaled[31, 31] > 10.0
+    assert scaled[30, 31] == pytest.approx(2 * scaled[31, 31], rel=1e-3)
+
+
+@pytest.mark.parametrize("pixels", range(5))
+def test_stamp_without_noise_is_blank_and_named(pixels):
+    stamp = [blank(0), blank(5), blank(np.nan), blank(np.inf), overflowing()][pixels]
+    if pixels == 4:
+        stamp[::2] = 3e38
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(AlertError) as caught:
+            filled(stamp, spec(channels=("template",), steps=NOISE_STEPS))
+    assert caught.value.reason is Reason.BLANK_CUTOUT and caught.value.detail.startswith("cutoutTemplate: ")
+
+
+def test_stamp_that_is_nan_where_the_classifier_looks_is_blank():
+    pixels = RAMP.copy()
+    pixels[15:48, 15:48] = np.nan
+    with pytest.raises(AlertError) as caught:
+        filled(pixels, spec(steps=NOISE_STEPS))
+    assert caught.value.reason is Reason.BLANK_CUTOUT
+
+
+def test_noise_scale_is_bounded():
+    pixels = np.random.default_rng(1).normal(size=(63, 63)).astype(np.float32)
+    pixels[31, 31] = 3e38
+    assert filled(pixels, spec(steps=NOISE_STEPS)).max() == 1e6
 
 
 def blank(value: float) -> np.ndarray:

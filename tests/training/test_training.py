@@ -12,13 +12,21 @@ from broker_plugin.bundles import FeatureSpec, Manifest, ModelSpec, load
 from broker_plugin.models import calibrated
 from broker_plugin.simulation import simulate_packets
 from broker_plugin.stage import load_stage
-from broker_plugin.training.architecture import EMBEDDING, PROBABILITIES, regularised_cross_entropy, stamp_network
+from broker_plugin.training.architecture import (
+    ARCHITECTURES,
+    EMBEDDING,
+    PROBABILITIES,
+    averaged,
+    fast_network,
+    paper_network,
+    regularised_cross_entropy,
+)
 from broker_plugin.training.dataset import (
     Label,
+    folds_by_object,
     labelled_surveys,
     load_examples,
     read_labels,
-    split_by_object,
     standardised,
     to_arrays,
 )
@@ -28,7 +36,14 @@ from broker_plugin.training.fit import FitOptions
 from broker_plugin.training.presets import CLASSES, PRESETS
 from broker_plugin.training.train import train_stamp
 
-FEW = FitOptions(iterations=6, batch_size=16, check_every=3)
+FEW = FitOptions(pretraining=4, iterations=6, batch_size=16, check_every=3, members=2)
+
+
+def unfitted(survey: str) -> Manifest:
+    """The manifest of a bundle before its features are standardised."""
+    preset = PRESETS[survey]
+    spec, model = preset.stamps["fast"], ModelSpec({"float32": "serving_default"})
+    return Manifest("a", "0.1.0", "stamp", survey, "", "t", "1", CLASSES, "1", spec, preset.features, model)
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +133,34 @@ def test_a_class_of_another_taxonomy_is_refused(alerts: Path, tmp_path: Path) ->
         train_stamp([alerts], tmp_path / "labels.csv", tmp_path / "out", survey="ztf")
 
 
+def test_the_test_split_stays_closed_on_request(alerts: Path, tmp_path: Path) -> None:
+    manifest = train_stamp(
+        [alerts], alerts / "labels.csv", tmp_path / "out", survey="ztf", score_test=False, options=FEW
+    )
+    assert set(manifest.metrics) == {"cross_validation", "cross_validation_trust_1_2"}
+
+
+def test_the_published_network_can_be_fitted_too(alerts: Path, tmp_path: Path) -> None:
+    manifest = train_stamp(
+        [alerts], alerts / "labels.csv", tmp_path / "out", survey="ztf", architecture="paper-2021", options=FEW
+    )
+    assert (manifest.training["architecture"], manifest.stamps.size) == ("paper-2021", 21)
+    with pytest.raises(ValueError, match="'deep' is not one of fast, paper-2021"):
+        train_stamp([alerts], alerts / "labels.csv", tmp_path / "out", survey="ztf", architecture="deep")
+
+
 def test_too_few_labels_are_refused(alerts: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("candid,label\n1,SN\n")
     with pytest.raises(ValueError, match="0 labelled ztf alerts are too few"):
         train_stamp([alerts], tmp_path / "labels.csv", tmp_path / "out", survey="ztf")
+
+
+def test_too_few_objects_are_refused(alerts: Path, tmp_path: Path) -> None:
+    rows = (alerts / "labels.csv").read_text().splitlines()
+    same = [",".join([row.split(",")[0], "one", "train", *row.split(",")[3:]]) for row in rows[1:]]
+    (tmp_path / "labels.csv").write_text("\n".join([rows[0], *same]))
+    with pytest.raises(ValueError, match="too few objects for 2 folds"):
+        train_stamp([alerts], tmp_path / "labels.csv", tmp_path / "out", survey="ztf", options=FEW)
 
 
 def test_the_survey_is_that_of_the_labelled_alerts(alerts: Path, tmp_path: Path) -> None:
@@ -132,32 +171,30 @@ def test_the_survey_is_that_of_the_labelled_alerts(alerts: Path, tmp_path: Path)
         train_stamp([alerts], tmp_path / "labels.csv", tmp_path / "out")
 
 
-def test_an_object_is_never_on_both_sides_of_a_split() -> None:
+def test_an_object_is_never_in_two_folds_and_folds_are_alike() -> None:
     labels = [Label(name, object_id=f"{name}{i // 3}") for name in ("SN", "AGN") for i in range(60)]
-    held = split_by_object(labels, 0.25, np.random.default_rng(1))
-    sides = {(label.object_id, side) for label, side in zip(labels, held, strict=True)}
-    assert len(sides) == 40  # as many as objects: each is on one side
-    assert sum(held) == 30
+    folds = folds_by_object(labels, 5, np.random.default_rng(1))
+    assert len({(label.object_id, fold) for label, fold in zip(labels, folds, strict=True)}) == 40  # objects
+    assert np.bincount(folds).tolist() == [24] * 5
+
+
+def test_an_object_with_labels_of_two_classes_is_in_one_fold() -> None:
+    labels = [Label("SN", "same"), Label("AGN", "same"), *(Label("SN", f"other{i}") for i in range(8))]
+    folds = folds_by_object(labels, 5, np.random.default_rng(1))
+    assert folds[0] == folds[1]
 
 
 def test_doctored_metadata_are_not_learned_from(alerts: Path) -> None:
-    preset = PRESETS["ztf"]
-    manifest = Manifest(
-        "a", "0.1.0", "stamp", "ztf", "", "t", "1", CLASSES, "1", preset.stamps, preset.features, ModelSpec({"f": "s"})
-    )
+    preset, manifest = PRESETS["ztf"], unfitted("ztf")
     examples = load_examples([alerts], read_labels(alerts / "labels.csv"), "ztf", preset.features)
     doctored = examples.where(label.doctored_metadata for label in examples.labels)
     assert len(doctored.alerts) == 1
-    fills = np.array([feature.fill for feature in preset.features], dtype=np.float32)
-    plain = [i for i, f in enumerate(preset.features) if f.transform == "identity" and f.clip[0] is None]
-    np.testing.assert_array_equal(to_arrays(doctored, manifest).features[0, plain], fills[plain])
+    arrays = to_arrays(doctored, manifest)
+    assert not arrays.features.any() and arrays.stamps.any()
 
 
 def test_standardised_features_have_mean_zero_and_spread_one(alerts: Path) -> None:
-    preset = PRESETS["ztf"]
-    manifest = Manifest(
-        "a", "0.1.0", "stamp", "ztf", "", "t", "1", CLASSES, "1", preset.stamps, preset.features, ModelSpec({"f": "s"})
-    )
+    preset, manifest = PRESETS["ztf"], unfitted("ztf")
     examples = load_examples([alerts], read_labels(alerts / "labels.csv"), "ztf", preset.features)
     features = standardised(manifest, preset.median_fill, examples.alerts)
     assert all(isinstance(feature, FeatureSpec) for feature in features)
@@ -169,20 +206,62 @@ def test_standardised_features_have_mean_zero_and_spread_one(alerts: Path) -> No
     assert 0.7 < values[:, magpsf].std() < 1.3
 
 
-def test_the_network_is_blind_to_quarter_turns() -> None:
+@pytest.mark.parametrize(("name", "size"), [("paper-2021", 21), ("fast", 63), ("fast", 29)])
+def test_the_networks_are_blind_to_quarter_turns_and_ours_to_mirrors(name: str, size: int) -> None:
     keras.utils.set_random_seed(1)
-    network = stamp_network(size=21, channels=3, features=4, classes=5)
+    network = ARCHITECTURES[name](size=size, channels=3, features=4, classes=5)
     rng = np.random.default_rng(2)
-    stamps, features = rng.random((3, 21, 21, 3), dtype=np.float32), rng.random((3, 4), dtype=np.float32)
+    stamps, features = rng.random((3, size, size, 3), dtype=np.float32), rng.random((3, 4), dtype=np.float32)
     straight = network([stamps, features], training=False)
     turned = network([np.rot90(stamps, axes=(1, 2)).copy(), features], training=False)
     np.testing.assert_allclose(straight[PROBABILITIES], turned[PROBABILITIES], atol=1e-5)
     assert straight[EMBEDDING].shape == (3, 64)
+    if name == "fast":
+        mirrored = network([stamps[:, ::-1].copy(), features], training=False)
+        np.testing.assert_allclose(straight[PROBABILITIES], mirrored[PROBABILITIES], atol=1e-5)
+    shifted = network([np.roll(stamps, 3, axis=1), features], training=False)
+    assert np.abs(straight[PROBABILITIES] - shifted[PROBABILITIES]).max() > 1e-4  # but not to where things are
+
+
+def test_the_average_answers_with_the_mean_and_holds_every_embedding() -> None:
+    members = [fast_network(size=29, channels=3, features=4, classes=5) for _ in range(2)]
+    rng = np.random.default_rng(2)
+    inputs = [rng.normal(size=(3, 29, 29, 3)).astype(np.float32), rng.normal(size=(3, 4)).astype(np.float32)]
+    each = [member(inputs, training=False) for member in members]
+    both = averaged(members)(inputs, training=False)
+    mean = (np.asarray(each[0][PROBABILITIES]) + np.asarray(each[1][PROBABILITIES])) / 2
+    np.testing.assert_allclose(both[PROBABILITIES], mean, atol=1e-6)
+    np.testing.assert_allclose(both[EMBEDDING], np.concatenate([e[EMBEDDING] for e in each], axis=1), atol=1e-5)
+
+
+def test_a_stamp_without_a_middle_pixel_is_refused() -> None:
+    with pytest.raises(ValueError, match="no middle pixel"):
+        fast_network(size=64, channels=3, features=4, classes=5)
+
+
+def test_all_members_of_ours_cost_a_sixth_of_the_published_one() -> None:
+    assert FitOptions().members * _megaflops(fast_network(size=63, channels=3, features=24, classes=5)) < 25.0
+    assert 100.0 < _megaflops(paper_network(size=21, channels=3, features=26, classes=5)) < 200.0
+
+
+def _megaflops(network: keras.Model) -> float:
+    """Floating-point operations of one alert, as TensorFlow's profiler counts them."""
+    import tensorflow as tf
+    from tensorflow.python.profiler import model_analyzer, option_builder
+
+    size = network.inputs[0].shape[1]
+    function = tf.function(lambda stamps, features: network([stamps, features], training=False))
+    graph = function.get_concrete_function(
+        tf.TensorSpec((1, size, size, 3)), tf.TensorSpec((1, network.inputs[1].shape[1]))
+    ).graph
+    options = option_builder.ProfileOptionBuilder.float_operation()
+    options["output"] = "none"
+    return float(model_analyzer.profile(graph, options=options).total_float_ops) / 1e6
 
 
 @pytest.mark.parametrize(("kernel", "features", "joined"), [(3, 26, 90), (5, 23, 87)])
 def test_table_2_has_both_nets(kernel: int, features: int, joined: int) -> None:
-    network = stamp_network(size=21, channels=3, features=features, classes=5, kernel=kernel)
+    network = paper_network(size=21, channels=3, features=features, classes=5, kernel=kernel)
     kernels = [layer.kernel.shape for layer in network.layers if hasattr(layer, "kernel")]
     assert kernels == [
         (4, 4, 3, 32),
