@@ -183,7 +183,7 @@ def fast_network(*, size: int, channels: int, features: int, classes: int, dropo
     if size % 2 == 0 or (has_context and size % _COARSE):
         raise ValueError(f"stamps of {size} pixels have no middle pixel for this network")
 
-    # Radii and logarithms in float32 whatever the precision of the rest: bright pixels need it.
+    # Averages and logarithms in float32 whatever the precision of the rest: bright pixels need it.
     fovea = layers.Cropping2D((size - _FOVEA) // 2)(stamps) if has_context else stamps
     seen = _trunk(Compressed(dtype="float32")(fovea), (12, 16, 24, 24))
     if has_context:
@@ -227,8 +227,6 @@ ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {"fast": fast_network, "p
 
 def averaged(networks: Sequence[keras.Model]) -> keras.Model:
     """One network of several of the same inputs: the mean of their probabilities, their embeddings side by side."""
-    if len(networks) == 1:
-        return networks[0]
     stamps, metadata = (keras.Input(tensor.shape[1:], name=tensor.name) for tensor in networks[0].inputs)
     outputs = [network([stamps, metadata]) for network in networks]
     probabilities = layers.Average(name=PROBABILITIES, dtype="float32")([each[PROBABILITIES] for each in outputs])
