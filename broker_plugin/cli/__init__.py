@@ -6,7 +6,7 @@ what classifies or trains waits for TensorFlow.
 
 from __future__ import annotations
 
-from broker_plugin.cli import classify, inspect, plugins, schema, train, weights
+from broker_plugin.cli import classify, inspect, plugins, schema, simulate, train, weights
 from broker_plugin.cli.program import program
 
 main = program
@@ -19,5 +19,6 @@ for _command in (
     weights.weights,
     plugins.plugins,
     train.train,
+    simulate.simulate,
 ):
     main.add_command(_command)

@@ -7,7 +7,10 @@ before and beside the few real alerts that have labels.  Needs ``lsst-alert-pack
 from __future__ import annotations
 
 import csv
+import io
+import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +19,13 @@ import numpy as np
 from broker_plugin.simulation import rubin, ztf
 from broker_plugin.simulation.scene import CLASSES
 
-__all__ = ["CLASSES", "SURVEYS", "SimulatedPacket", "simulate_packets", "write_examples"]
+__all__ = ["CLASSES", "LABELS_NAME", "SURVEYS", "SimulatedPacket", "simulate_packets", "write_packets"]
 
 SURVEYS = ("ztf", "rubin")
 """Surveys whose packets can be simulated."""
+
+LABELS_NAME = "labels.csv"
+"""What the table of labels is called that stands beside simulated packets."""
 
 _DRAW_PACKET: dict[str, Callable[[str, np.random.Generator], tuple[int, bytes]]] = {
     "ztf": ztf.draw_packet,
@@ -77,26 +83,52 @@ def simulate_packets(survey: str, n: int, seed: int) -> Iterator[SimulatedPacket
         yield SimulatedPacket(class_name, alert_id, payload)
 
 
-def write_examples(folder: str | Path, seed: int, per_class: int = 4) -> None:
-    """Write packets of each survey and class to ``folder/SURVEY/ALERT_ID.avro``, and ``folder/truth.csv``.
+def write_packets(out: Path, survey: str, n: int, seed: int) -> Iterator[SimulatedPacket]:
+    """Write alerts to a folder or a tar archive, each as ``ALERT_ID.avro``, and what they were drawn as.
+
+    The table of labels, ``labels.csv`` beside the packets, is one that ``broker-plugin train`` reads: columns
+    ``alert_id`` and ``label``.
 
     Parameters
     ----------
-    folder
-        Made if it does not exist.
-    seed
+    out
+        A folder, made if it does not exist, or a file whose name ends in ``.tar``, made anew.
+    survey, n, seed
         As for `simulate_packets`.
-    per_class
-        Packets of each class and survey.
+
+    Yields
+    ------
+    SimulatedPacket
+        Each one after it was written; the table comes after the last.
     """
-    root = Path(folder)
-    rows = []
-    for survey in SURVEYS:
-        (root / survey).mkdir(parents=True, exist_ok=True)
-        for packet in simulate_packets(survey, per_class * len(CLASSES), seed):
-            (root / survey / f"{packet.alert_id}.avro").write_bytes(packet.payload)
-            rows.append((survey, packet.alert_id, packet.class_name))
-    with (root / "truth.csv").open("w", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("survey", "alert_id", "class"))
-        writer.writerows(rows)
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(("alert_id", "label"))
+    with _archive(out) if out.suffix == ".tar" else _folder(out) as write:
+        for packet in simulate_packets(survey, n, seed):
+            write(f"{packet.alert_id}.avro", packet.payload)
+            writer.writerow((packet.alert_id, packet.class_name))
+            yield packet
+        write(LABELS_NAME, table.getvalue().encode())
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[Callable[[str, bytes], None]]:
+    path.mkdir(parents=True, exist_ok=True)
+
+    def write(name: str, content: bytes) -> None:
+        (path / name).write_bytes(content)
+
+    yield write
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[Callable[[str, bytes], None]]:
+    with tarfile.open(path, "w") as archive:
+
+        def write(name: str, content: bytes) -> None:
+            entry = tarfile.TarInfo(name)  # its time is 1970, so that equal seeds give equal bytes
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+
+        yield write

@@ -14,12 +14,13 @@ from .running import EXAMPLES, Run
 def labels(tmp_path: Path) -> Path:
     """The truth of the example packets, the last ones of each class for the test."""
     path = tmp_path / "labels.csv"
-    with (EXAMPLES / "truth.csv").open(newline="") as truth, path.open("w", newline="") as table:
-        rows = list(csv.DictReader(truth))
+    with path.open("w", newline="") as table:
         writer = csv.writer(table)
         writer.writerow(["candid", "label", "split"])
-        for number, row in enumerate(rows):
-            writer.writerow([row["alert_id"], row["class"], "test" if number % 20 >= 15 else "train"])
+        for survey in ("ztf", "rubin"):
+            with (EXAMPLES / survey / "labels.csv").open(newline="") as truth:
+                for number, row in enumerate(csv.DictReader(truth)):
+                    writer.writerow([row["alert_id"], row["label"], "test" if number >= 15 else "train"])
     return path
 
 

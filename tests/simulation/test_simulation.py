@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import tarfile
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from broker_plugin.simulation import CLASSES, SURVEYS, simulate_packets, write_examples
+from broker_plugin.simulation import CLASSES, SURVEYS, simulate_packets, write_packets
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "packets"
 
@@ -41,22 +42,24 @@ def test_unknown_survey_is_named():
         next(simulate_packets("atlas", 1, seed=3))
 
 
-def test_write_examples_writes_packets_and_their_truth(tmp_path):
-    write_examples(tmp_path / "new", seed=3, per_class=1)
-    rows = list(csv.DictReader((tmp_path / "new" / "truth.csv").read_text().splitlines()))
-    assert Counter(row["survey"] for row in rows) == dict.fromkeys(SURVEYS, len(CLASSES))
-    for survey in SURVEYS:
-        for packet in simulate_packets(survey, len(CLASSES), seed=3):
-            assert (tmp_path / "new" / survey / f"{packet.alert_id}.avro").read_bytes() == packet.payload
-            assert {"survey": survey, "alert_id": str(packet.alert_id), "class": packet.class_name} in rows
+@pytest.mark.parametrize("name", ["new", "new.tar"])
+def test_packets_and_their_labels_are_written(tmp_path, name):
+    drawn = list(write_packets(tmp_path / name, "ztf", 6, seed=3))
+    if name.endswith(".tar"):
+        with tarfile.open(tmp_path / name) as archive:
+            written = {member.name: archive.extractfile(member).read() for member in archive}
+    else:
+        written = {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
+    rows = [(int(row["alert_id"]), row["label"]) for row in csv.DictReader(written.pop("labels.csv").decode().split())]
+    assert rows == [(packet.alert_id, packet.class_name) for packet in simulate_packets("ztf", 6, seed=3)]
+    assert written == {f"{packet.alert_id}.avro": packet.payload for packet in drawn}
 
 
-def test_examples_are_listed_and_small():
-    rows = list(csv.DictReader((EXAMPLES / "truth.csv").read_text().splitlines()))
-    listed = {EXAMPLES / row["survey"] / f"{row['alert_id']}.avro" for row in rows}
-    present = set(EXAMPLES.glob("*/*.avro"))
-    assert listed == present
-    assert Counter((row["survey"], row["class"]) for row in rows) == {
-        (survey, name): 4 for survey in SURVEYS for name in CLASSES
-    }
-    assert sum(path.stat().st_size for path in present) < 4_000_000
+@pytest.mark.parametrize("survey", SURVEYS)
+def test_examples_are_listed_small_and_what_the_command_makes(survey):
+    rows = {int(row["alert_id"]): row["label"] for row in csv.DictReader((EXAMPLES / survey / "labels.csv").open())}
+    present = {int(path.stem): path for path in (EXAMPLES / survey).glob("*.avro")}
+    assert rows.keys() == present.keys()
+    assert Counter(rows.values()) == dict.fromkeys(CLASSES, 4)
+    assert sum(path.stat().st_size for path in present.values()) < 2_500_000
+    assert {packet.alert_id: packet.class_name for packet in simulate_packets(survey, 20, seed=2026)} == rows

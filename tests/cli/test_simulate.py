@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from broker_plugin.packets import PacketFiles, PacketReader
+
+from .running import Run
+
+
+def test_simulated_packets_are_read_and_labelled(run: Run, tmp_path: Path) -> None:
+    result = run("simulate", "-n", 10, "--survey", "rubin", "--seed", 3, "-o", tmp_path / "night")
+    assert result.exit_code == 0, result.output
+    assert "10 rubin alerts in" in result.stderr and "2 SN" in result.stderr
+    with (tmp_path / "night" / "labels.csv").open(newline="") as table:
+        labels = {int(row["alert_id"]): row["label"] for row in csv.DictReader(table)}
+    alerts = list(PacketFiles([tmp_path / "night"], PacketReader()))
+    assert {alert.identity.alert_id for alert in alerts} == labels.keys()
+
+
+def test_equal_seeds_give_equal_archives(run: Run, tmp_path: Path) -> None:
+    for name in ("one.tar", "two.tar"):
+        assert run("simulate", "-n", 3, "--survey", "ztf", "-o", tmp_path / name).exit_code == 0
+    assert (tmp_path / "one.tar").read_bytes() == (tmp_path / "two.tar").read_bytes()
+
+
+@pytest.mark.parametrize("there", ["file.avro", "folder"])
+def test_nothing_is_overwritten(run: Run, tmp_path: Path, there: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_text("mine")
+    (tmp_path / "file.avro").write_text("mine")
+    result = run("simulate", "-n", 3, "--survey", "ztf", "-o", tmp_path / there)
+    assert result.exit_code == 2
+    assert "is there already" in result.stderr
