@@ -124,9 +124,9 @@ def scale_noise(pixels: Pixels) -> Pixels:
             if noise > 0.0 and np.isfinite(noise):
                 scaled: Pixels = np.clip((pixels - sky) / noise, -_MOST_SIGMA, _MOST_SIGMA)
                 return scaled
-    what = "all pixels are the same" if finite.size else "no finite pixel"
-    if finite.size and finite.min() != finite.max():
-        what = "pixel values exceed the range of float32"
+    if not finite.size:
+        raise AlertError(Reason.BLANK_CUTOUT, "no finite pixel")
+    what = "all pixels are the same" if finite.min() == finite.max() else "pixel values exceed the range of float32"
     raise AlertError(Reason.BLANK_CUTOUT, what)
 
 

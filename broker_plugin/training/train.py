@@ -141,11 +141,8 @@ def train_stamp(
         members, to_arrays(as_sent(learning), manifest), synthetic, folds
     )
     temperature = best_temperature(real.truth, held_out_said)
-    metrics = {"cross_validation": scores(real.truth, calibrated(held_out_said, temperature), CLASSES)}
-    strong = np.array([label.trust in _STRONG_TRUST for label in learning.labels])
-    if strong.any():
-        said = calibrated(held_out_said[strong], temperature)
-        metrics["cross_validation_trust_1_2"] = scores(real.truth[strong], said, CLASSES)
+    said = calibrated(held_out_said, temperature)
+    metrics = _scores_by_trust("cross_validation", real.truth, said, learning.labels)
     if testing.alerts and score_test:
         metrics |= _test_metrics(testing, network, manifest, temperature)
     manifest = replace(
@@ -224,13 +221,20 @@ def _test_metrics(
 ) -> dict[str, dict[str, Any]]:
     """Scores as a user of the stage would measure them: every packet as it was sent, doctored or not."""
     arrays = to_arrays(as_sent(testing), manifest)
-    said = calibrated(predict(network, arrays)[PROBABILITIES].astype(np.float64), temperature)
-    strong = np.array([label.trust in _STRONG_TRUST for label in testing.labels])
-    if len(strong) != len(arrays):
+    if len(arrays) != len(testing.labels):
         raise ValueError("a test alert can't be classified")
-    metrics = {"test": scores(arrays.truth, said, manifest.classes)}
+    said = calibrated(predict(network, arrays)[PROBABILITIES].astype(np.float64), temperature)
+    return _scores_by_trust("test", arrays.truth, said, testing.labels)
+
+
+def _scores_by_trust(
+    name: str, truth: NDArray[np.int64], said: NDArray[np.float64], labels: Sequence[Label]
+) -> dict[str, dict[str, Any]]:
+    """The scores over all labels, and over those of strong trust where there are any."""
+    metrics = {name: scores(truth, said, CLASSES)}
+    strong = np.array([label.trust in _STRONG_TRUST for label in labels])
     if strong.any():
-        metrics["test_trust_1_2"] = scores(arrays.truth[strong], said[strong], manifest.classes)
+        metrics[f"{name}_trust_1_2"] = scores(truth[strong], said[strong], CLASSES)
     return metrics
 
 
