@@ -19,6 +19,7 @@ ORDER = (
     "batcher",
     "host",
     "simulation",
+    "evaluation",
     "training",
     "cli",
 )

@@ -14,23 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from broker_plugin.bundles import Manifest, ModelSpec
-from broker_plugin.models import calibrated
-from broker_plugin.training.architecture import ARCHITECTURES, EMBEDDING, PROBABILITIES, averaged
-from broker_plugin.training.dataset import (
-    Arrays,
+from broker_plugin.evaluation.examples import (
     Examples,
     Label,
     as_sent,
     classifiable,
-    folds_by_object,
     labelled_surveys,
     load_examples,
     read_labels,
-    simulated_examples,
-    standardised,
-    to_arrays,
 )
-from broker_plugin.training.evaluation import best_temperature, scores
+from broker_plugin.evaluation.scores import best_temperature, scores
+from broker_plugin.models import calibrated
+from broker_plugin.training.architecture import ARCHITECTURES, EMBEDDING, PROBABILITIES, averaged
+from broker_plugin.training.dataset import Arrays, folds_by_object, simulated_examples, standardised, to_arrays
 from broker_plugin.training.export import EmbeddingDistance, novelty_of, write_bundle
 from broker_plugin.training.fit import FitOptions, fit_stamp_network, predict
 from broker_plugin.training.presets import CLASSES, PRESETS, TAXONOMY, TAXONOMY_VERSION, Preset
@@ -71,7 +67,7 @@ def train_stamp(
     paths
         Packets: files, folders, archives.
     labels_csv
-        See `dataset.read_labels`.
+        See `evaluation.examples.read_labels`.
     out
         The bundle's folder; made anew.
     architecture

@@ -4,33 +4,14 @@ import csv
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
 from broker_plugin.bundles import FeatureSpec, Manifest, ModelSpec, load
-from broker_plugin.models import calibrated
+from broker_plugin.evaluation.examples import Label, labelled_surveys, load_examples, read_labels
 from broker_plugin.simulation import simulate_packets
 from broker_plugin.stage import load_stage
-from broker_plugin.training.architecture import (
-    ARCHITECTURES,
-    EMBEDDING,
-    PROBABILITIES,
-    averaged,
-    fast_network,
-    paper_network,
-    regularised_cross_entropy,
-)
-from broker_plugin.training.dataset import (
-    Label,
-    folds_by_object,
-    labelled_surveys,
-    load_examples,
-    read_labels,
-    standardised,
-    to_arrays,
-)
-from broker_plugin.training.evaluation import best_temperature, scores
+from broker_plugin.training.dataset import folds_by_object, standardised, to_arrays
 from broker_plugin.training.export import EmbeddingDistance
 from broker_plugin.training.fit import FitOptions
 from broker_plugin.training.presets import CLASSES, PRESETS
@@ -115,18 +96,6 @@ def test_what_the_training_saw_is_what_the_stage_makes(trained: tuple[Manifest, 
     assert right == pytest.approx(manifest.metrics["test"]["accuracy"], abs=1e-4)
 
 
-def test_labels_without_the_needed_columns_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "labels.csv").write_text("name,kind\na,b\n")
-    with pytest.raises(ValueError, match="needs the columns candid"):
-        read_labels(tmp_path / "labels.csv")
-
-
-def test_a_bad_row_of_labels_is_named(tmp_path: Path) -> None:
-    (tmp_path / "labels.csv").write_text("candid,label\n1,SN\ntwo,SN\n")
-    with pytest.raises(ValueError, match="line 3"):
-        read_labels(tmp_path / "labels.csv")
-
-
 def test_a_class_of_another_taxonomy_is_refused(alerts: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("candid,label\n1,kilonova\n")
     with pytest.raises(ValueError, match="'kilonova' is not one of AGN"):
@@ -204,101 +173,6 @@ def test_standardised_features_have_mean_zero_and_spread_one(alerts: Path) -> No
     magpsf = [f.name for f in features].index("magpsf")
     assert abs(values[:, magpsf].mean()) < 0.2
     assert 0.7 < values[:, magpsf].std() < 1.3
-
-
-@pytest.mark.parametrize(("name", "size"), [("paper-2021", 21), ("fast", 63), ("fast", 29)])
-def test_the_networks_are_blind_to_quarter_turns_and_ours_to_mirrors(name: str, size: int) -> None:
-    keras.utils.set_random_seed(1)
-    network = ARCHITECTURES[name](size=size, channels=3, features=4, classes=5)
-    rng = np.random.default_rng(2)
-    stamps, features = rng.random((3, size, size, 3), dtype=np.float32), rng.random((3, 4), dtype=np.float32)
-    straight = network([stamps, features], training=False)
-    turned = network([np.rot90(stamps, axes=(1, 2)).copy(), features], training=False)
-    np.testing.assert_allclose(straight[PROBABILITIES], turned[PROBABILITIES], atol=1e-5)
-    assert straight[EMBEDDING].shape == (3, 64)
-    if name == "fast":
-        mirrored = network([stamps[:, ::-1].copy(), features], training=False)
-        np.testing.assert_allclose(straight[PROBABILITIES], mirrored[PROBABILITIES], atol=1e-5)
-    shifted = network([np.roll(stamps, 3, axis=1), features], training=False)
-    assert np.abs(straight[PROBABILITIES] - shifted[PROBABILITIES]).max() > 1e-4  # but not to where things are
-
-
-def test_the_average_answers_with_the_mean_and_holds_every_embedding() -> None:
-    members = [fast_network(size=29, channels=3, features=4, classes=5) for _ in range(2)]
-    rng = np.random.default_rng(2)
-    inputs = [rng.normal(size=(3, 29, 29, 3)).astype(np.float32), rng.normal(size=(3, 4)).astype(np.float32)]
-    each = [member(inputs, training=False) for member in members]
-    both = averaged(members)(inputs, training=False)
-    mean = (np.asarray(each[0][PROBABILITIES]) + np.asarray(each[1][PROBABILITIES])) / 2
-    np.testing.assert_allclose(both[PROBABILITIES], mean, atol=1e-6)
-    np.testing.assert_allclose(both[EMBEDDING], np.concatenate([e[EMBEDDING] for e in each], axis=1), atol=1e-5)
-
-
-def test_a_stamp_without_a_middle_pixel_is_refused() -> None:
-    with pytest.raises(ValueError, match="no middle pixel"):
-        fast_network(size=64, channels=3, features=4, classes=5)
-
-
-def test_all_members_of_ours_cost_a_sixth_of_the_published_one() -> None:
-    assert FitOptions().members * _megaflops(fast_network(size=63, channels=3, features=24, classes=5)) < 25.0
-    assert 100.0 < _megaflops(paper_network(size=21, channels=3, features=26, classes=5)) < 200.0
-
-
-def _megaflops(network: keras.Model) -> float:
-    """Floating-point operations of one alert, as TensorFlow's profiler counts them."""
-    import tensorflow as tf
-    from tensorflow.python.profiler import model_analyzer, option_builder
-
-    size = network.inputs[0].shape[1]
-    function = tf.function(lambda stamps, features: network([stamps, features], training=False))
-    graph = function.get_concrete_function(
-        tf.TensorSpec((1, size, size, 3)), tf.TensorSpec((1, network.inputs[1].shape[1]))
-    ).graph
-    options = option_builder.ProfileOptionBuilder.float_operation()
-    options["output"] = "none"
-    return float(model_analyzer.profile(graph, options=options).total_float_ops) / 1e6
-
-
-@pytest.mark.parametrize(("kernel", "features", "joined"), [(3, 26, 90), (5, 23, 87)])
-def test_table_2_has_both_nets(kernel: int, features: int, joined: int) -> None:
-    network = paper_network(size=21, channels=3, features=features, classes=5, kernel=kernel)
-    kernels = [layer.kernel.shape for layer in network.layers if hasattr(layer, "kernel")]
-    assert kernels == [
-        (4, 4, 3, 32),
-        (kernel, kernel, 32, 32),
-        (kernel, kernel, 32, 64),
-        (kernel, kernel, 64, 64),
-        (kernel, kernel, 64, 64),
-        (2304, 64),
-        (joined, 64),
-        (64, 64),
-        (64, 5),
-    ]
-
-
-def test_the_loss_is_cross_entropy_minus_entropy() -> None:
-    truth, said = np.array([[1.0, 0.0]], dtype=np.float32), np.array([[0.8, 0.2]], dtype=np.float32)
-    entropy = -(0.8 * np.log(0.8) + 0.2 * np.log(0.2))
-    loss = np.asarray(regularised_cross_entropy(0.5)(truth, said))
-    np.testing.assert_allclose(loss, [-np.log(0.8) - 0.5 * entropy], rtol=1e-5)
-
-
-def test_scores_of_a_known_confusion() -> None:
-    truth = np.array([0, 0, 1, 1, 1, 1])
-    said = np.eye(3)[[0, 1, 1, 1, 1, 0]] * 0.7 + 0.1
-    score = scores(truth, said, ("a", "b", "c"))
-    assert score["confusion"] == [[1, 1, 0], [1, 3, 0], [0, 0, 0]]
-    assert score["accuracy"] == pytest.approx(4 / 6, abs=1e-4)
-    assert score["balanced_accuracy"] == pytest.approx((0.5 + 0.75) / 2)
-    assert score["recall"] == {"a": 0.5, "b": 0.75}
-
-
-def test_the_temperature_undoes_a_network_that_is_too_sure() -> None:
-    rng = np.random.default_rng(3)
-    honest = rng.dirichlet([1.0, 1.0, 1.0], size=4000)
-    truth = np.array([rng.choice(3, p=p) for p in honest])
-    too_sure = calibrated(honest, 0.5)
-    assert best_temperature(truth, too_sure) == pytest.approx(2.0, rel=0.15)
 
 
 def test_distance_grows_away_from_the_training_data() -> None:

@@ -1,0 +1,1 @@
+"""Labelled alerts, and how well a classifier does on them."""

@@ -1,0 +1,93 @@
+"""The networks themselves, untrained."""
+
+import keras
+import numpy as np
+import pytest
+
+from broker_plugin.training.architecture import (
+    ARCHITECTURES,
+    EMBEDDING,
+    PROBABILITIES,
+    averaged,
+    fast_network,
+    paper_network,
+    regularised_cross_entropy,
+)
+from broker_plugin.training.fit import FitOptions
+
+
+@pytest.mark.parametrize(("name", "size"), [("paper-2021", 21), ("fast", 63), ("fast", 29)])
+def test_the_networks_are_blind_to_quarter_turns_and_ours_to_mirrors(name: str, size: int) -> None:
+    keras.utils.set_random_seed(1)
+    network = ARCHITECTURES[name](size=size, channels=3, features=4, classes=5)
+    rng = np.random.default_rng(2)
+    stamps, features = rng.random((3, size, size, 3), dtype=np.float32), rng.random((3, 4), dtype=np.float32)
+    straight = network([stamps, features], training=False)
+    turned = network([np.rot90(stamps, axes=(1, 2)).copy(), features], training=False)
+    np.testing.assert_allclose(straight[PROBABILITIES], turned[PROBABILITIES], atol=1e-5)
+    assert straight[EMBEDDING].shape == (3, 64)
+    if name == "fast":
+        mirrored = network([stamps[:, ::-1].copy(), features], training=False)
+        np.testing.assert_allclose(straight[PROBABILITIES], mirrored[PROBABILITIES], atol=1e-5)
+    shifted = network([np.roll(stamps, 3, axis=1), features], training=False)
+    assert np.abs(straight[PROBABILITIES] - shifted[PROBABILITIES]).max() > 1e-4  # but not to where things are
+
+
+def test_the_average_answers_with_the_mean_and_holds_every_embedding() -> None:
+    members = [fast_network(size=29, channels=3, features=4, classes=5) for _ in range(2)]
+    rng = np.random.default_rng(2)
+    inputs = [rng.normal(size=(3, 29, 29, 3)).astype(np.float32), rng.normal(size=(3, 4)).astype(np.float32)]
+    each = [member(inputs, training=False) for member in members]
+    both = averaged(members)(inputs, training=False)
+    mean = (np.asarray(each[0][PROBABILITIES]) + np.asarray(each[1][PROBABILITIES])) / 2
+    np.testing.assert_allclose(both[PROBABILITIES], mean, atol=1e-6)
+    np.testing.assert_allclose(both[EMBEDDING], np.concatenate([e[EMBEDDING] for e in each], axis=1), atol=1e-5)
+
+
+def test_a_stamp_without_a_middle_pixel_is_refused() -> None:
+    with pytest.raises(ValueError, match="no middle pixel"):
+        fast_network(size=64, channels=3, features=4, classes=5)
+
+
+def test_all_members_of_ours_cost_a_sixth_of_the_published_one() -> None:
+    assert FitOptions().members * _megaflops(fast_network(size=63, channels=3, features=24, classes=5)) < 25.0
+    assert 100.0 < _megaflops(paper_network(size=21, channels=3, features=26, classes=5)) < 200.0
+
+
+def _megaflops(network: keras.Model) -> float:
+    """Floating-point operations of one alert, as TensorFlow's profiler counts them."""
+    import tensorflow as tf
+    from tensorflow.python.profiler import model_analyzer, option_builder
+
+    size = network.inputs[0].shape[1]
+    function = tf.function(lambda stamps, features: network([stamps, features], training=False))
+    graph = function.get_concrete_function(
+        tf.TensorSpec((1, size, size, 3)), tf.TensorSpec((1, network.inputs[1].shape[1]))
+    ).graph
+    options = option_builder.ProfileOptionBuilder.float_operation()
+    options["output"] = "none"
+    return float(model_analyzer.profile(graph, options=options).total_float_ops) / 1e6
+
+
+@pytest.mark.parametrize(("kernel", "features", "joined"), [(3, 26, 90), (5, 23, 87)])
+def test_table_2_has_both_nets(kernel: int, features: int, joined: int) -> None:
+    network = paper_network(size=21, channels=3, features=features, classes=5, kernel=kernel)
+    kernels = [layer.kernel.shape for layer in network.layers if hasattr(layer, "kernel")]
+    assert kernels == [
+        (4, 4, 3, 32),
+        (kernel, kernel, 32, 32),
+        (kernel, kernel, 32, 64),
+        (kernel, kernel, 64, 64),
+        (kernel, kernel, 64, 64),
+        (2304, 64),
+        (joined, 64),
+        (64, 64),
+        (64, 5),
+    ]
+
+
+def test_the_loss_is_cross_entropy_minus_entropy() -> None:
+    truth, said = np.array([[1.0, 0.0]], dtype=np.float32), np.array([[0.8, 0.2]], dtype=np.float32)
+    entropy = -(0.8 * np.log(0.8) + 0.2 * np.log(0.2))
+    loss = np.asarray(regularised_cross_entropy(0.5)(truth, said))
+    np.testing.assert_allclose(loss, [-np.log(0.8) - 0.5 * entropy], rtol=1e-5)
