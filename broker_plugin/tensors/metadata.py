@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from broker_plugin.alert import Alert, AlertError, Reason
 from broker_plugin.bundles import FeatureSpec
 from broker_plugin.packets.fields import shown
+from broker_plugin.tensors import light_curve
 from broker_plugin.tensors.coordinates import ecliptic, galactic
+from broker_plugin.tensors.light_curve import LIGHT_CURVE, light_curves
 
 Column = NDArray[np.float64]
 _PLAIN_TYPES = frozenset({float, int, bool, type(None)})
@@ -76,13 +78,16 @@ def needed_fields(features: Iterable[FeatureSpec]) -> frozenset[str]:
     """The survey's fields that these features are made of."""
     fields: set[str] = set()
     for feature in features:
-        fields.update(DERIVED[feature.source].fields if feature.source in DERIVED else (feature.source,))
+        if feature.source in LIGHT_CURVE:
+            fields.update(light_curve.FIELDS)
+        else:
+            fields.update(DERIVED[feature.source].fields if feature.source in DERIVED else (feature.source,))
     return frozenset(fields)
 
 
 def needs_history(features: Iterable[FeatureSpec]) -> bool:
     """Whether any of the features looks at earlier detections."""
-    return any(feature.source == NON_DETECTIONS for feature in features)
+    return any(feature.source == NON_DETECTIONS or feature.source in LIGHT_CURVE for feature in features)
 
 
 def feature_matrix(alerts: Sequence[Alert], features: Sequence[FeatureSpec]) -> FeatureMatrix:
@@ -95,8 +100,12 @@ def feature_matrix(alerts: Sequence[Alert], features: Sequence[FeatureSpec]) -> 
     columns: dict[str, Column] = {}
     values = np.zeros((len(alerts), len(features)), dtype=np.float32)
     missing = np.zeros((len(alerts), len(features)), dtype=bool)
+    curves = light_curves(alerts) if any(feature.source in LIGHT_CURVE for feature in features) else None
     for index, feature in enumerate(features):
-        raw = _source_column(alerts, feature, columns, problems)
+        if curves is not None and feature.source in LIGHT_CURVE:
+            raw = LIGHT_CURVE[feature.source](curves)
+        else:
+            raw = _source_column(alerts, feature, columns, problems)
         missing[:, index] = np.isnan(raw)
         doubtful = _outside(raw, feature.valid)
         with np.errstate(over="ignore", invalid="ignore"):

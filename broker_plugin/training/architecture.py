@@ -96,6 +96,23 @@ class Compressed(layers.Layer):
         return ops.arcsinh(pixels) / 3.0
 
 
+class PiecewiseLinear(layers.Layer):
+    """(batch, n) to (batch, n (1 + knots)): each feature, and how far it has come through each interval of its range.
+
+    A dense layer after it can bend at every knot, as a decision tree can split there: Gorishniy, Rubachev and Babenko
+    2022, arXiv:2203.05556.  The knots are evenly spaced from -2 to 2 standard deviations.
+    """
+
+    def __init__(self, intervals: int = 8, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.intervals = intervals
+
+    def call(self, features):  # type: ignore[no-untyped-def]
+        knots = np.linspace(-2.0, 2.0, self.intervals + 1, dtype=np.float32)
+        into = ops.clip((features[:, :, None] - knots[:-1]) / (knots[1] - knots[0]), 0.0, 1.0)
+        return ops.concatenate([features, ops.reshape(into, (-1, features.shape[1] * self.intervals))], axis=1)
+
+
 def paper_network(
     *, size: int, channels: int, features: int, classes: int, kernel: int = 3, dropout: float = 0.5
 ) -> keras.Model:
@@ -192,7 +209,7 @@ def fast_network(*, size: int, channels: int, features: int, classes: int, dropo
     x = layers.Dropout(0.4 * dropout)(layers.Concatenate()(seen))
     x = SteadyDense(64, activation="relu")(x)
 
-    x = layers.Concatenate()([x, layers.Dense(64, activation="relu")(metadata)])
+    x = layers.Concatenate()([x, SteadyDense(64, activation="relu")(PiecewiseLinear()(metadata))])
     x = layers.Dropout(dropout)(x)
     embedding = layers.Dense(64, activation="relu", name=EMBEDDING)(x)
     return _with_answer(stamps, metadata, embedding, layers.Dropout(0.5 * dropout)(embedding), classes)

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from broker_plugin.alert import Alert
+from broker_plugin.alert import Alert, Identity
 from broker_plugin.bundles import FeatureSpec, Manifest
 from broker_plugin.evaluation.examples import Examples, Label
 from broker_plugin.packets import PacketReader
-from broker_plugin.tensors import make_batch, needed_fields, needs_history
+from broker_plugin.tensors import LIGHT_CURVE, make_batch, needed_fields, needs_history
+from broker_plugin.tensors.metadata import feature_matrix
 
 TRUST_WEIGHT = {1: 1.0, 2: 1.0, 3: 0.5}
 """What an example counts by the trust in its label."""
@@ -103,6 +105,12 @@ def standardised(manifest: Manifest, median_fill: frozenset[str], alerts: Sequen
         std = float(known.std())
         done.append(replace(feature, mean=float(known.mean()), std=std if std > 1e-6 else 1.0))
     return tuple(done)
+
+
+def first_features(features: Sequence[FeatureSpec]) -> NDArray[np.float32]:
+    """What the features of the history are for the first alert of an object, NaN for all others, (features,)."""
+    none_yet = feature_matrix([Alert(Identity())], features).values[0]
+    return np.where([feature.source in LIGHT_CURVE for feature in features], none_yet, np.float32(np.nan))
 
 
 def _untransformed(value: float, feature: FeatureSpec) -> float:

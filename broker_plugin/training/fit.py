@@ -45,6 +45,8 @@ class FitOptions:
         How much of its certainty a label loses to all classes alike.
     feature_dropout, metadata_dropout
         Share of single features, and of alerts with all their metadata, that are learned from as if unknown.
+    history_dropout
+        Share of alerts that are learned from as if they were their object's first.
     max_shift
         Pixels by which half of the stamps are moved, at most, in each direction.
     weight_decay
@@ -71,6 +73,7 @@ class FitOptions:
     label_smoothing: float = 0.1
     feature_dropout: float = 0.1
     metadata_dropout: float = 0.1
+    history_dropout: float = 0.5
     max_shift: int = 1
     weight_decay: float = 0.02
     mixup: float = 0.2
@@ -90,6 +93,7 @@ def fit_stamp_network(
     folds: np.ndarray,
     *,
     classes: int,
+    first: np.ndarray,
     options: FitOptions,
     seed: int,
     progress: Callable[[int, str], None] = lambda iteration, text: None,
@@ -106,6 +110,8 @@ def fit_stamp_network(
         Makes an untrained network.
     folds
         For each real alert the number of the member that does not learn from it, below ``options.members``.
+    first
+        What the features of the history are for the first alert of an object, (features,); NaN for the others.
     progress
         Called after each check with the iterations done, of `FitOptions.total`, and a line to show.
 
@@ -129,7 +135,7 @@ def fit_stamp_network(
 
     if simulated and options.pretraining:
         # Nothing is blended here: what can be simulated without end need not be stretched.
-        batches = _batches([(simulated, options.batch_size)], classes, 0.0, options, rng)
+        batches = _batches([(simulated, options.batch_size)], classes, first, 0.0, options, rng)
         _descend(members[0], batches, real, options, options.pretraining_rate, options.pretraining, report)
         done += options.pretraining
         for member in members[1:]:
@@ -139,7 +145,7 @@ def fit_stamp_network(
         sources = [(real.take(folds != fold), options.batch_size - among)]
         if simulated:
             sources.append((simulated, among))
-        batches = _batches(sources, classes, options.mixup, options, rng)
+        batches = _batches(sources, classes, first, options.mixup, options, rng)
         held_out = real.take(folds == fold)
         _descend(member, batches, held_out, options, options.learning_rate, options.iterations, report)
         done += options.iterations
@@ -192,7 +198,12 @@ def _descend(
 
 
 def _batches(
-    sources: Sequence[tuple[Arrays, int]], classes: int, mixup: float, options: FitOptions, rng: np.random.Generator
+    sources: Sequence[tuple[Arrays, int]],
+    classes: int,
+    first: np.ndarray,
+    mixup: float,
+    options: FitOptions,
+    rng: np.random.Generator,
 ) -> Iterator[_Batch]:
     """Endless batches of augmented examples: so many of each source, any class in it as likely as another."""
     members = [[np.flatnonzero(data.truth == c) for c in np.unique(data.truth)] for data, _ in sources]
@@ -205,10 +216,12 @@ def _batches(
             drawn.append(data.take(np.array([rng.choice(by_class[c]) for c in chosen], dtype=np.int64)))
         examples = joined(*drawn)
         stamps = np.stack([_moved(stamp, options.max_shift, rng) for stamp in examples.stamps])
+        as_first = (rng.random((len(examples), 1)) < options.history_dropout) & ~np.isnan(first)
+        features = np.where(as_first, first, examples.features)
         hidden = rng.random(examples.features.shape) < options.feature_dropout
         hidden |= rng.random((len(examples), 1)) < options.metadata_dropout
         # Zero is what a feature is on average, and so what is fed where nothing is known of it.
-        features = np.where(hidden, np.float32(0.0), examples.features)
+        features = np.where(hidden, np.float32(0.0), features)
         batch = (stamps, features, truths[examples.truth], examples.weight)
         yield _mixed(batch, mixup, rng) if mixup else batch
 

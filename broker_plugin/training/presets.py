@@ -40,6 +40,20 @@ class Preset:
 # much later); diffmaglim and fwhm (the labelled asteroids are of seven nights, with poor seeing); where on the sky it
 # is, in any coordinates (asteroids and AGN were labelled in a few fields; how crowded a field is, the stamps show).
 # rb and drb are out because bogus labels come of them.
+_LIGHT_CURVE_FEATURES = (
+    # Without an earlier detection, -1 and 0 where that says so by itself, else the middle.
+    FeatureSpec("lc_span_days", "lc_span_days", "log10", clip=(0.02, 30.0), fill=0.02),
+    FeatureSpec("lc_negative_share", "lc_negative_share", clip=(0.0, 1.0), fill=0.5),
+    FeatureSpec("lc_sign_changes", "lc_sign_changes", clip=(0.0, 1.0)),
+    FeatureSpec("lc_scatter_mag", "lc_scatter_mag", "log10", clip=(0.02, 2.0), fill=0.1),
+    FeatureSpec("lc_range_mag", "lc_range_mag", "log10", clip=(0.05, 4.0), fill=0.3),
+    FeatureSpec("lc_last_change_mag", "lc_last_change_mag", clip=(-1.0, 1.0)),
+    FeatureSpec("lc_slope_mag_per_day", "lc_slope_mag_per_day", "asinh", 0.02, clip=(-0.5, 0.5)),
+    FeatureSpec("lc_g_minus_r", "lc_g_minus_r", clip=(-1.5, 2.5), fill=0.4),
+    FeatureSpec("lc_fast_change", "lc_fast_change", "log10", clip=(0.01, 2.0), fill=0.1),
+    FeatureSpec("lc_relative_scatter", "lc_relative_scatter", "log10", clip=(0.01, 1.0), fill=0.1),
+    FeatureSpec("lc_von_neumann", "lc_von_neumann", clip=(0.0, 6.0), fill=2.0),
+)
 _ZTF_FEATURES = (
     # No Pan-STARRS source within 30 arcsec is what a missing distance means; 0.5 is "star or galaxy unknown".
     FeatureSpec("sgscore1", "ps1_score", clip=(0.0, 1.0), fill=0.5),
@@ -68,6 +82,7 @@ _ZTF_FEATURES = (
     FeatureSpec("sumrat", "sumrat", clip=(0.5, 1.0)),
     FeatureSpec("magdiff", "magdiff", clip=(-2.0, 2.0)),
     FeatureSpec("scorr", "scorr", "asinh", 5.0, clip=(0.0, 1000.0)),
+    *_LIGHT_CURVE_FEATURES,
 )
 
 # Fluxes in nJy; asinh is a logarithm that bears noise and either sign, its scale about the noise of a visit.

@@ -26,7 +26,14 @@ from broker_plugin.evaluation.examples import (
 from broker_plugin.evaluation.scores import best_temperature, scores
 from broker_plugin.models import calibrated
 from broker_plugin.training.architecture import ARCHITECTURES, EMBEDDING, PROBABILITIES, averaged
-from broker_plugin.training.dataset import Arrays, folds_by_object, simulated_examples, standardised, to_arrays
+from broker_plugin.training.dataset import (
+    Arrays,
+    first_features,
+    folds_by_object,
+    simulated_examples,
+    standardised,
+    to_arrays,
+)
 from broker_plugin.training.export import EmbeddingDistance, novelty_of, write_bundle
 from broker_plugin.training.fit import FitOptions, fit_stamp_network, predict
 from broker_plugin.training.presets import CLASSES, PRESETS, TAXONOMY, TAXONOMY_VERSION, Preset
@@ -128,6 +135,7 @@ def train_stamp(
         synthetic,
         folds,
         classes=len(CLASSES),
+        first=first_features(manifest.features),
         options=options,
         seed=seed,
         progress=lambda iteration, text: progress(iteration, options.total(synthetic is not None), text),
