@@ -10,13 +10,14 @@ from broker_plugin.training.architecture import (
     PROBABILITIES,
     averaged,
     fast_network,
+    paper_image_network,
     paper_network,
     regularised_cross_entropy,
 )
 from broker_plugin.training.fit import FitOptions
 
 
-@pytest.mark.parametrize(("name", "size"), [("paper-2021", 21), ("fast", 63), ("fast", 29)])
+@pytest.mark.parametrize(("name", "size"), [("paper-2021", 21), ("paper-2021-images", 21), ("fast", 63), ("fast", 29)])
 def test_the_networks_are_blind_to_quarter_turns_and_ours_to_mirrors(name: str, size: int) -> None:
     keras.utils.set_random_seed(1)
     network = ARCHITECTURES[name](size=size, channels=3, features=4, classes=5)
@@ -84,6 +85,16 @@ def test_table_2_has_both_nets(kernel: int, features: int, joined: int) -> None:
         (64, 64),
         (64, 5),
     ]
+
+
+def test_the_network_for_stamps_alone_looks_at_no_metadata() -> None:
+    network = paper_image_network(size=21, channels=3, features=4, classes=5)
+    rng = np.random.default_rng(2)
+    stamps = rng.random((3, 21, 21, 3), dtype=np.float32)
+    one, other = (network([stamps, np.full((3, 4), x, np.float32)], training=False) for x in (0.0, 5.0))
+    np.testing.assert_array_equal(one[PROBABILITIES], other[PROBABILITIES])
+    kernels = [layer.kernel.shape for layer in network.layers if hasattr(layer, "kernel")]
+    assert kernels[-3:] == [(2304, 64), (64, 64), (64, 5)]
 
 
 def test_the_loss_is_cross_entropy_minus_entropy() -> None:
