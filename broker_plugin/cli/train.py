@@ -46,10 +46,10 @@ def train() -> None:
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything random.")
 @click.option(
     "--architecture",
-    type=click.Choice(["fast", "paper-2021", "paper-2021-5x5", "paper-2021-images"]),
+    type=click.Choice(["fast", "paper-2021", "paper-2021-5x5", "paper-2021-images", "enhanced-2024"]),
     default="fast",
     show_default=True,
-    help="The network: our own, or a form of that of Carrasco-Davis et al. 2021.",
+    help="The network: our own, or a form of the published ones.",
 )
 @click.option("--iterations", type=click.IntRange(min=1), help="Batches of real alerts to learn from.")
 @click.option("--pretraining", type=click.IntRange(min=0), help="Batches of simulated alerts to learn from before.")

@@ -101,6 +101,7 @@ PRESETS = {
         stamps={
             "fast": StampSpec(channels=STAMP_NAMES, size=63, steps=_IN_UNITS_OF_NOISE),
             **_like_the_paper(21),
+            "enhanced-2024": StampSpec(channels=STAMP_NAMES, size=33),
         },
         features=_ZTF_FEATURES,
         median_fill=frozenset(
@@ -115,6 +116,7 @@ PRESETS = {
         stamps={
             "fast": StampSpec(channels=STAMP_NAMES, size=29, steps=_IN_UNITS_OF_NOISE),
             **_like_the_paper(29),
+            "enhanced-2024": StampSpec(channels=STAMP_NAMES, size=29),
         },
         features=_RUBIN_FEATURES,
         median_fill=frozenset(

@@ -9,11 +9,13 @@ from broker_plugin.training.architecture import (
     EMBEDDING,
     PROBABILITIES,
     averaged,
+    enhanced_network,
     fast_network,
     paper_image_network,
     paper_network,
     regularised_cross_entropy,
 )
+from broker_plugin.training.architecture.blocks import TurnedBatch
 from broker_plugin.training.fit import FitOptions
 
 
@@ -95,6 +97,40 @@ def test_the_network_for_stamps_alone_looks_at_no_metadata() -> None:
     np.testing.assert_array_equal(one[PROBABILITIES], other[PROBABILITIES])
     kernels = [layer.kernel.shape for layer in network.layers if hasattr(layer, "kernel")]
     assert kernels[-3:] == [(2304, 64), (64, 64), (64, 5)]
+
+
+def blob(angle_rad: float, size: int = 33) -> np.ndarray:
+    """Stamps of a smooth, lopsided source, seen at an angle, (1, size, size, 3)."""
+    y, x = np.indices((size, size)) - (size - 1) / 2
+    u, v = np.cos(angle_rad) * x - np.sin(angle_rad) * y, np.sin(angle_rad) * x + np.cos(angle_rad) * y
+    shapes = [np.exp(-(((u - shift) / 5) ** 2) - (v / 2.5) ** 2) for shift in (0.0, 2.0, 4.0)]
+    return np.stack(shapes, axis=-1)[None].astype(np.float32)
+
+
+def test_small_turns_are_interpolated_about_the_middle() -> None:
+    turned = np.asarray(TurnedBatch(6, 0.6)(blob(0.0), training=False))
+    for copy, angle in zip(turned, (-0.5, -0.3, -0.1, 0.1, 0.3, 0.5), strict=True):
+        np.testing.assert_allclose(copy, blob(angle)[0], atol=0.05)  # which blunts a peak
+
+
+def test_turns_are_random_while_learning_and_stay_within_the_range() -> None:
+    layer = TurnedBatch(6, 0.08)
+    stamps = np.concatenate([blob(0.0), blob(0.0)])
+    first, second = (np.asarray(layer(stamps, training=True)) for _ in range(2))
+    assert np.abs(first - second).max() > 1e-3  # anew each time
+    assert np.abs(first[0] - first[1]).max() > 1e-4  # each stamp by its own angle
+    furthest = max(np.abs(blob(angle) - stamps[:1]).max() for angle in (-0.08, 0.08))
+    assert np.abs(first - stamps[0]).max() < furthest + 0.03
+
+
+def test_the_enhanced_network_says_the_same_each_time_and_in_any_batch() -> None:
+    network = enhanced_network(size=33, channels=3, features=4, classes=5)
+    rng = np.random.default_rng(2)
+    stamps, features = rng.random((5, 33, 33, 3), dtype=np.float32), rng.random((5, 4), dtype=np.float32)
+    together = np.asarray(network([stamps, features], training=False)[PROBABILITIES])
+    for row in range(5):
+        alone = network([stamps[row : row + 1], features[row : row + 1]], training=False)[PROBABILITIES]
+        np.testing.assert_array_equal(np.asarray(alone)[0], together[row])
 
 
 def test_the_loss_is_cross_entropy_minus_entropy() -> None:

@@ -14,7 +14,7 @@ from keras import layers, ops
 
 from broker_plugin.training.architecture.ends import EMBEDDING, PROBABILITIES
 from broker_plugin.training.architecture.fast import fast_network
-from broker_plugin.training.architecture.paper import paper_image_network, paper_network
+from broker_plugin.training.architecture.paper import enhanced_network, paper_image_network, paper_network
 
 __all__ = [
     "ARCHITECTURES",
@@ -22,6 +22,7 @@ __all__ = [
     "IMAGES_ALONE",
     "PROBABILITIES",
     "averaged",
+    "enhanced_network",
     "fast_network",
     "paper_image_network",
     "paper_network",
@@ -33,6 +34,7 @@ ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
     "paper-2021": paper_network,
     "paper-2021-5x5": partial(paper_network, kernel=5),
     "paper-2021-images": paper_image_network,
+    "enhanced-2024": enhanced_network,
 }
 """By name, what builds an untrained network of ``size``, ``channels``, ``features``, ``classes`` and ``dropout``."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 from keras import layers, ops
 
@@ -13,6 +14,54 @@ class RotationBatch(layers.Layer):
 
     def call(self, stamps):  # type: ignore[no-untyped-def]  # Keras tensors have no static type
         return ops.concatenate([ops.rot90(stamps, k, axes=(1, 2)) for k in range(4)], axis=0)
+
+
+class TurnedBatch(layers.Layer):
+    """(batch, n, n, c) to (copies * batch, n, n, c): the stamps, turned a little, as often as there are copies.
+
+    While learning, each copy of each stamp is turned by an angle of its own, drawn anew each time from the whole range.
+    Afterwards the copies are turned by the middles of equal parts of that range: their mean is what the mean over
+    random angles tends to, and a stamp gets the same answer each time and in any batch.
+
+    Pixels are interpolated bilinearly; beyond the edge they are as the nearest one.
+
+    Parameters
+    ----------
+    copies
+        How many.
+    max_angle_rad
+        The largest turn, in either direction, radians.
+    """
+
+    def __init__(self, copies: int, max_angle_rad: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.copies = copies
+        self.max_angle_rad = max_angle_rad
+        self.seed_generator = keras.random.SeedGenerator()
+
+    def call(self, stamps, training=None):  # type: ignore[no-untyped-def]
+        count, side = ops.shape(stamps)[0], stamps.shape[1]
+        limit = self.max_angle_rad
+        if training:
+            angle = keras.random.uniform((self.copies * count,), -limit, limit, seed=self.seed_generator)
+        else:
+            middles = (np.arange(self.copies) + 0.5) / self.copies
+            angle = ops.repeat(ops.convert_to_tensor(limit * (2.0 * middles - 1.0), dtype="float32"), count)
+        copies = ops.concatenate([stamps] * self.copies, axis=0)
+        turn = _about_the_middle(angle, (side - 1) / 2)
+        return ops.image.affine_transform(copies, turn, interpolation="bilinear", fill_mode="nearest")
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        count, *rest = input_shape
+        return (None if count is None else self.copies * count, *rest)
+
+
+def _about_the_middle(angle_rad: Any, middle: float) -> Any:
+    """Turns about the pixel (middle, middle) as `keras.ops.image.affine_transform` takes them, (n, 8)."""
+    cosine, sine, zero = ops.cos(angle_rad), ops.sin(angle_rad), ops.zeros_like(angle_rad)
+    x_offset = middle * (1.0 - cosine + sine)
+    y_offset = middle * (1.0 - cosine - sine)
+    return ops.stack([cosine, -sine, x_offset, sine, cosine, y_offset, zero, zero], axis=1)
 
 
 class RotationMean(layers.Layer):
