@@ -16,6 +16,7 @@ from broker_plugin.training.architecture import (
     regularised_cross_entropy,
 )
 from broker_plugin.training.architecture.blocks import TurnedBatch
+from broker_plugin.training.cost import megaflops
 from broker_plugin.training.fit import FitOptions
 
 
@@ -53,23 +54,8 @@ def test_a_stamp_without_a_middle_pixel_is_refused() -> None:
 
 
 def test_all_members_of_ours_cost_a_sixth_of_the_published_one() -> None:
-    assert FitOptions().members * _megaflops(fast_network(size=63, channels=3, features=24, classes=5)) < 25.0
-    assert 100.0 < _megaflops(paper_network(size=21, channels=3, features=26, classes=5)) < 200.0
-
-
-def _megaflops(network: keras.Model) -> float:
-    """Floating-point operations of one alert, as TensorFlow's profiler counts them."""
-    import tensorflow as tf
-    from tensorflow.python.profiler import model_analyzer, option_builder
-
-    size = network.inputs[0].shape[1]
-    function = tf.function(lambda stamps, features: network([stamps, features], training=False))
-    graph = function.get_concrete_function(
-        tf.TensorSpec((1, size, size, 3)), tf.TensorSpec((1, network.inputs[1].shape[1]))
-    ).graph
-    options = option_builder.ProfileOptionBuilder.float_operation()
-    options["output"] = "none"
-    return float(model_analyzer.profile(graph, options=options).total_float_ops) / 1e6
+    assert FitOptions().members * megaflops(fast_network(size=63, channels=3, features=24, classes=5)) < 25.0
+    assert 100.0 < megaflops(paper_network(size=21, channels=3, features=26, classes=5)) < 200.0
 
 
 @pytest.mark.parametrize(("kernel", "features", "joined"), [(3, 26, 90), (5, 23, 87)])

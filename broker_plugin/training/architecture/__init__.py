@@ -15,6 +15,7 @@ from keras import layers, ops
 from broker_plugin.training.architecture.ends import EMBEDDING, PROBABILITIES
 from broker_plugin.training.architecture.fast import fast_network
 from broker_plugin.training.architecture.paper import enhanced_network, paper_image_network, paper_network
+from broker_plugin.training.architecture.simple import metadata_network, ring_network
 
 __all__ = [
     "ARCHITECTURES",
@@ -24,9 +25,11 @@ __all__ = [
     "averaged",
     "enhanced_network",
     "fast_network",
+    "metadata_network",
     "paper_image_network",
     "paper_network",
     "regularised_cross_entropy",
+    "ring_network",
 ]
 
 ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {

@@ -17,7 +17,17 @@ _FINE_RINGS = (0.0, 1.2, 2.4, 3.6, 5.2, 7.5)
 _HALVED_RINGS = (0.0, 0.8, 1.8, 2.8, 4.0, 5.5)
 
 
-def fast_network(*, size: int, channels: int, features: int, classes: int, dropout: float = 0.5) -> keras.Model:
+def fast_network(
+    *,
+    size: int,
+    channels: int,
+    features: int,
+    classes: int,
+    dropout: float = 0.5,
+    fovea_widths: tuple[int, ...] = (12, 16, 24, 24),
+    context_widths: tuple[int, ...] = (6, 9, 12),
+    kernel: int = 3,
+) -> keras.Model:
     """Build the untrained network that the packaged bundles hold.
 
     It looks at a stamp as an eye does: the middle 25 x 25 pixels as they are, and the whole in cells of 3 x 3, which
@@ -34,6 +44,10 @@ def fast_network(*, size: int, channels: int, features: int, classes: int, dropo
         As for `paper_network`.
     dropout
         Share of the units that are silent while learning.
+    fovea_widths, context_widths
+        Channels of each convolution over the middle as it is and over the whole in cells; two or more.
+    kernel
+        Side of the convolutions, odd.
 
     Returns
     -------
@@ -52,10 +66,10 @@ def fast_network(*, size: int, channels: int, features: int, classes: int, dropo
 
     # Averages and logarithms in float32 whatever the precision of the rest: bright pixels need it.
     fovea = layers.Cropping2D((size - _FOVEA) // 2)(stamps) if has_context else stamps
-    seen = _trunk(Compressed(dtype="float32")(fovea), (12, 16, 24, 24))
+    seen = _trunk(Compressed(dtype="float32")(fovea), fovea_widths, kernel)
     if has_context:
         coarse = layers.AveragePooling2D(_COARSE, dtype="float32")(stamps)
-        seen += _trunk(Compressed(dtype="float32")(coarse), (6, 9, 12))
+        seen += _trunk(Compressed(dtype="float32")(coarse), context_widths, kernel)
     x = layers.Dropout(0.4 * dropout)(layers.Concatenate()(seen))
     x = SteadyDense(64, activation="relu")(x)
 
@@ -65,11 +79,11 @@ def fast_network(*, size: int, channels: int, features: int, classes: int, dropo
     return with_answer(stamps, metadata, embedding, layers.Dropout(0.5 * dropout)(embedding), classes)
 
 
-def _trunk(x: Any, widths: tuple[int, ...]) -> list[Any]:
+def _trunk(x: Any, widths: tuple[int, ...], kernel: int) -> list[Any]:
     """Convolutions, the first at full resolution; the ring means after the first and after each from the third on."""
 
     def convolved(x: Any, width: int) -> Any:
-        return SymmetricConv2D(width, 3, padding="same", activation="relu")(x)
+        return SymmetricConv2D(width, kernel, padding="same", activation="relu")(x)
 
     x = convolved(layers.GaussianNoise(_LEARNING_NOISE)(x), widths[0])
     seen = [RingMean(_FINE_RINGS)(x)]
