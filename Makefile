@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= ../shared/alerts
 
-.PHONY: install demo test test-slow lint types bench weights clean
+.PHONY: install demo test test-slow lint types bench weights designs clean
 
 install: $(VENV)/.installed
 
@@ -43,6 +43,10 @@ weights: install
 		--simulated 2400 --notes weights/NOTES-ztf.md -o weights/stamp-ztf/0.1.0
 	$(BIN)/broker-plugin train stamp $(DATA)/rubin --labels $(DATA)/labels.csv --survey rubin --seed 1 \
 		--simulated 2400 --notes weights/NOTES-rubin.md -o weights/stamp-rubin/0.1.0
+
+# Accuracy against cost for many networks, on one core; goes on where it was interrupted.
+designs: install
+	$(BIN)/broker-plugin train designs $(DATA)/ztf --labels $(DATA)/labels.csv -o out/designs
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info

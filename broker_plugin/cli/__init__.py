@@ -6,7 +6,7 @@ what classifies or trains waits for TensorFlow.
 
 from __future__ import annotations
 
-from broker_plugin.cli import classify, inspect, plugins, schema, simulate, train, weights
+from broker_plugin.cli import classify, designs, inspect, plugins, schema, simulate, train, weights
 from broker_plugin.cli.program import program
 
 main = program
@@ -22,3 +22,4 @@ for _command in (
     simulate.simulate,
 ):
     main.add_command(_command)
+train.train.add_command(designs.designs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,3 +57,17 @@ def require_paths(paths: tuple[Path, ...]) -> None:
     for path in paths:
         if not path.exists():
             raise UsageProblem(f"{path}: no such file or folder")
+
+
+def refuse_to_overwrite(out: Path) -> None:
+    """Refuse to make a folder anew that is no bundle: what else is in it would be gone."""
+    if out.is_dir() and any(out.iterdir()) and not (out / "bundle.json").is_file():
+        raise UsageProblem(f"{out} holds other things than a bundle, and would be emptied: name a folder of its own")
+    if out.exists() and not out.is_dir():
+        raise UsageProblem(f"{out} is a file: name a folder for the bundle")
+
+
+def require_keras(what: str) -> None:
+    """Refuse ``what`` where the extra that it needs is not installed."""
+    if importlib.util.find_spec("keras") is None:
+        raise UsageProblem(f"{what} needs Keras: pip install 'broker-plugin[train]'")

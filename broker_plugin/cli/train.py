@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from broker_plugin.cli.problems import UsageProblem, described, require_paths
+from broker_plugin.cli.problems import UsageProblem, described, refuse_to_overwrite, require_keras, require_paths
 from broker_plugin.cli.terminal import console, printable, table
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ def train() -> None:
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything random.")
 @click.option(
     "--architecture",
-    type=click.Choice(["fast", "paper-2021"]),
+    type=click.Choice(["fast", "paper-2021", "paper-2021-5x5", "paper-2021-images", "enhanced-2024"]),
     default="fast",
     show_default=True,
-    help="The network: our own, or that of Carrasco-Davis et al. 2021.",
+    help="The network: our own, or a form of the published ones.",
 )
 @click.option("--iterations", type=click.IntRange(min=1), help="Batches of real alerts to learn from.")
 @click.option("--pretraining", type=click.IntRange(min=0), help="Batches of simulated alerts to learn from before.")
@@ -87,11 +87,8 @@ def stamp(
       broker-plugin train stamp packets/ --labels labels.csv --survey ztf -o weights/my-stamp/0.1.0
     """
     require_paths((*packets, labels, *([notes] if notes else [])))
-    _refuse_to_overwrite(out)
-    try:
-        import keras  # noqa: F401 - the message of a missing one is ours
-    except ImportError as problem:
-        raise UsageProblem("training needs Keras: pip install 'broker-plugin[train]'") from problem
+    refuse_to_overwrite(out)
+    require_keras("training")
     from broker_plugin.bundles import BundleError
     from broker_plugin.training.fit import FitOptions
     from broker_plugin.training.train import train_stamp
@@ -122,14 +119,6 @@ def stamp(
     except OSError as problem:
         raise UsageProblem(described(problem)) from problem
     _show(console(), manifest, out)
-
-
-def _refuse_to_overwrite(out: Path) -> None:
-    """Refuse to make a folder anew that is no bundle: what else is in it would be gone."""
-    if out.is_dir() and any(out.iterdir()) and not (out / "bundle.json").is_file():
-        raise UsageProblem(f"{out} holds other things than a bundle, and would be emptied: name a folder of its own")
-    if out.exists() and not out.is_dir():
-        raise UsageProblem(f"{out} is a file: name a folder for the bundle")
 
 
 def _show(screen: Console, manifest: Manifest, out: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from broker_plugin.cli.options import weights_option
-from broker_plugin.cli.problems import told_as_usage
+from broker_plugin.cli.problems import refuse_to_overwrite, require_keras, require_paths, told_as_usage
 from broker_plugin.cli.terminal import console, plural, printable, table
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def weights() -> None:
-    """The bundles of weights that are found.
+    """The bundles of weights that are found, and the import of others' weights.
 
     \b
     For example:
@@ -92,6 +94,50 @@ def verify(context: click.Context, /, weights: Path | None) -> None:
     screen.print(f"{plural(len(bundles) + len(broken), 'bundle')}, {failed} failed")
     if failed:
         context.exit(1)
+
+
+@weights.command("import")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option(
+    "--layout",
+    required=True,
+    type=click.Choice(["alerce-2021"]),
+    help="Whose network it is: Carrasco-Davis et al. 2021.",
+)
+@click.option("-o", "--out", required=True, metavar="DIR", type=click.Path(path_type=Path), help="The bundle's folder.")
+@click.option(
+    "--feature-stats",
+    metavar="CSV",
+    type=click.Path(path_type=Path),
+    help="Table with the columns name, mean and std: of each feature after its clip. Needed where there are features.",
+)
+@click.option("--name", default="alerce-2021", show_default=True, help="Name of the bundle.")
+@click.option("--version", default="0.1.0", show_default=True, help="Version of the bundle: MAJOR.MINOR.PATCH.")
+def import_weights(
+    checkpoint: Path, layout: str, out: Path, feature_stats: Path | None, name: str, version: str
+) -> None:
+    """Make a bundle of a TensorFlow 1 CHECKPOINT: its prefix, one of its files or its folder.
+
+    Nothing is unpickled. Needs the extra: pip install 'broker-plugin[train]'.
+
+    \b
+    For example:
+      broker-plugin weights import results/model/checkpoints/model --layout alerce-2021 \\
+        --feature-stats stats.csv -o weights/alerce-2021/0.1.0
+    """
+    require_paths((feature_stats,) if feature_stats else ())
+    refuse_to_overwrite(out)
+    require_keras("the import")
+    from broker_plugin.training.checkpoints import import_checkpoint
+
+    command = shlex.join(["broker-plugin", *sys.argv[1:]])
+    with told_as_usage():
+        manifest = import_checkpoint(
+            checkpoint, out, feature_stats=feature_stats, name=name, version=version, command=command
+        )
+    screen = console()
+    screen.print(f"{manifest.description} Features: {', '.join(f.name for f in manifest.features) or 'none'}.")
+    screen.print(f"{manifest.label} is in {printable(out)}")
 
 
 def _search(weights: Path | None) -> tuple[list[Bundle], list[BrokenBundle]]:

@@ -52,6 +52,8 @@ DERIVED: dict[str, Derived] = {
     "galactic_latitude_deg": Derived(("ra", "dec"), lambda ra, dec: galactic(ra, dec)[1]),
     "ecliptic_longitude_deg": Derived(("ra", "dec"), lambda ra, dec: ecliptic(ra, dec)[0]),
     "ecliptic_latitude_deg": Derived(("ra", "dec"), lambda ra, dec: ecliptic(ra, dec)[1]),
+    # How often the field was seen without a detection, as the published stamp classifier counts it.
+    "ncovhist_minus_ndethist": Derived(("ncovhist", "ndethist"), np.subtract),
     # How far from the ecliptic and from the Galactic plane, on either side.
     "abs_ecliptic_latitude_deg": Derived(("ra", "dec"), lambda ra, dec: np.abs(ecliptic(ra, dec)[1])),
     "abs_galactic_latitude_deg": Derived(("ra", "dec"), lambda ra, dec: np.abs(galactic(ra, dec)[1])),

@@ -70,7 +70,8 @@ def write_bundle(
     build
         Makes the untrained network, for the signatures in other precisions.
     distances
-        For each part of the network's embedding, in their order; their mean is the output ``distance``.
+        For each part of the network's embedding, in their order; their mean is the output ``distance``.  Where there
+        is none, the bundle tells no novelty.
 
     Returns
     -------
@@ -84,7 +85,11 @@ def write_bundle(
     (folder / "MODEL_CARD.md").write_text(model_card, encoding="utf-8")
     done = replace(
         manifest,
-        model=ModelSpec(signatures=_SIGNATURES, distance_output=DISTANCE),
+        model=ModelSpec(
+            signatures=_SIGNATURES,
+            features_input="features" if manifest.features else None,
+            distance_output=DISTANCE if distances else None,
+        ),
         versions=_versions(),
         files={name: file_sha256(folder / name) for name in bundle_files(folder)},
     )
@@ -114,22 +119,26 @@ def _save(
     # Only the weights are kept with the SavedModel: a tracked Keras model would bring its optimizer along.
     module.weights = [[variable.value for variable in model.variables] for model in (network, in_bfloat16)]
 
+    def mean_distance(embedding: Any) -> Any:
+        parts = tf.split(tf.cast(embedding, tf.float32), len(distances), axis=1)
+        nearest = []
+        for part, distance in zip(parts, distances, strict=True):
+            whitened = tf.linalg.matmul(part[:, None, :] - distance.means, distance.whitening)
+            nearest.append(tf.sqrt(tf.reduce_min(tf.reduce_sum(whitened**2, axis=2), axis=1)))
+        return tf.add_n(nearest) / float(len(nearest))
+
     def signature(model: keras.Model) -> Any:
-        @tf.function(
-            input_signature=[
-                tf.TensorSpec((None, size, size, channels), tf.float32, "stamps"),
-                tf.TensorSpec((None, len(manifest.features)), tf.float32, "features"),
-            ]
-        )
-        def serve(stamps, features):  # type: ignore[no-untyped-def]
+        inputs = [tf.TensorSpec((None, size, size, channels), tf.float32, "stamps")]
+        if manifest.features:
+            inputs.append(tf.TensorSpec((None, len(manifest.features)), tf.float32, "features"))
+
+        @tf.function(input_signature=inputs)
+        def serve(stamps, features=None):  # type: ignore[no-untyped-def]
+            if features is None:
+                features = tf.zeros((tf.shape(stamps)[0], 0))
             outputs = model([stamps, features], training=False)
-            parts = tf.split(tf.cast(outputs[EMBEDDING], tf.float32), len(distances), axis=1)
-            nearest = []
-            for part, distance in zip(parts, distances, strict=True):
-                whitened = tf.linalg.matmul(part[:, None, :] - distance.means, distance.whitening)
-                nearest.append(tf.sqrt(tf.reduce_min(tf.reduce_sum(whitened**2, axis=2), axis=1)))
-            mean = tf.add_n(nearest) / float(len(nearest))
-            return {PROBABILITIES: tf.cast(outputs[PROBABILITIES], tf.float32), DISTANCE: mean}
+            answer = {PROBABILITIES: tf.cast(outputs[PROBABILITIES], tf.float32)}
+            return answer | {DISTANCE: mean_distance(outputs[EMBEDDING])} if distances else answer
 
         return serve
 

@@ -102,13 +102,21 @@ _RUBIN_FEATURES = (
 
 _IN_UNITS_OF_NOISE = ("scale_noise", "crop", "nan_to_zero")
 
+
+def _like_the_paper(size: int) -> dict[str, StampSpec]:
+    """The stamps of the forms of the 2021 network."""
+    names = ("paper-2021", "paper-2021-5x5", "paper-2021-images")
+    return dict.fromkeys(names, StampSpec(channels=STAMP_NAMES, size=size))
+
+
 PRESETS = {
     "ztf": Preset(
         name="stamp-ztf",
         survey="ztf",
         stamps={
             "fast": StampSpec(channels=STAMP_NAMES, size=63, steps=_IN_UNITS_OF_NOISE),
-            "paper-2021": StampSpec(channels=STAMP_NAMES, size=21),
+            **_like_the_paper(21),
+            "enhanced-2024": StampSpec(channels=STAMP_NAMES, size=33),
         },
         features=_ZTF_FEATURES,
         median_fill=frozenset(
@@ -122,7 +130,8 @@ PRESETS = {
         # 29 pixels are 5.8 arcsec, the most that a 30-pixel cutout has around a centre that may be either middle pixel.
         stamps={
             "fast": StampSpec(channels=STAMP_NAMES, size=29, steps=_IN_UNITS_OF_NOISE),
-            "paper-2021": StampSpec(channels=STAMP_NAMES, size=29),
+            **_like_the_paper(29),
+            "enhanced-2024": StampSpec(channels=STAMP_NAMES, size=29),
         },
         features=_RUBIN_FEATURES,
         median_fill=frozenset(

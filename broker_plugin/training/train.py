@@ -25,7 +25,7 @@ from broker_plugin.evaluation.examples import (
 )
 from broker_plugin.evaluation.scores import best_temperature, scores
 from broker_plugin.models import calibrated
-from broker_plugin.training.architecture import ARCHITECTURES, EMBEDDING, PROBABILITIES, averaged
+from broker_plugin.training.architecture import ARCHITECTURES, EMBEDDING, IMAGES_ALONE, PROBABILITIES, averaged
 from broker_plugin.training.dataset import (
     Arrays,
     first_features,
@@ -213,7 +213,7 @@ def _manifest(preset: Preset, name: str, version: str, architecture: str, train:
         classes=CLASSES,
         preprocessing_version=PREPROCESSING_VERSION,
         stamps=preset.stamps[architecture],
-        features=preset.features,
+        features=() if architecture in IMAGES_ALONE else preset.features,
         model=ModelSpec(signatures={"float32": ""}),
     )
     true = [a for a, label in zip(train.alerts, train.labels, strict=True) if not label.doctored_metadata]

@@ -9,14 +9,18 @@ from broker_plugin.training.architecture import (
     EMBEDDING,
     PROBABILITIES,
     averaged,
+    enhanced_network,
     fast_network,
+    paper_image_network,
     paper_network,
     regularised_cross_entropy,
 )
+from broker_plugin.training.architecture.blocks import TurnedBatch
+from broker_plugin.training.cost import megaflops
 from broker_plugin.training.fit import FitOptions
 
 
-@pytest.mark.parametrize(("name", "size"), [("paper-2021", 21), ("fast", 63), ("fast", 29)])
+@pytest.mark.parametrize(("name", "size"), [("paper-2021", 21), ("paper-2021-images", 21), ("fast", 63), ("fast", 29)])
 def test_the_networks_are_blind_to_quarter_turns_and_ours_to_mirrors(name: str, size: int) -> None:
     keras.utils.set_random_seed(1)
     network = ARCHITECTURES[name](size=size, channels=3, features=4, classes=5)
@@ -50,23 +54,8 @@ def test_a_stamp_without_a_middle_pixel_is_refused() -> None:
 
 
 def test_all_members_of_ours_cost_a_sixth_of_the_published_one() -> None:
-    assert FitOptions().members * _megaflops(fast_network(size=63, channels=3, features=24, classes=5)) < 25.0
-    assert 100.0 < _megaflops(paper_network(size=21, channels=3, features=26, classes=5)) < 200.0
-
-
-def _megaflops(network: keras.Model) -> float:
-    """Floating-point operations of one alert, as TensorFlow's profiler counts them."""
-    import tensorflow as tf
-    from tensorflow.python.profiler import model_analyzer, option_builder
-
-    size = network.inputs[0].shape[1]
-    function = tf.function(lambda stamps, features: network([stamps, features], training=False))
-    graph = function.get_concrete_function(
-        tf.TensorSpec((1, size, size, 3)), tf.TensorSpec((1, network.inputs[1].shape[1]))
-    ).graph
-    options = option_builder.ProfileOptionBuilder.float_operation()
-    options["output"] = "none"
-    return float(model_analyzer.profile(graph, options=options).total_float_ops) / 1e6
+    assert FitOptions().members * megaflops(fast_network(size=63, channels=3, features=24, classes=5)) < 25.0
+    assert 100.0 < megaflops(paper_network(size=21, channels=3, features=26, classes=5)) < 200.0
 
 
 @pytest.mark.parametrize(("kernel", "features", "joined"), [(3, 26, 90), (5, 23, 87)])
@@ -84,6 +73,50 @@ def test_table_2_has_both_nets(kernel: int, features: int, joined: int) -> None:
         (64, 64),
         (64, 5),
     ]
+
+
+def test_the_network_for_stamps_alone_looks_at_no_metadata() -> None:
+    network = paper_image_network(size=21, channels=3, features=4, classes=5)
+    rng = np.random.default_rng(2)
+    stamps = rng.random((3, 21, 21, 3), dtype=np.float32)
+    one, other = (network([stamps, np.full((3, 4), x, np.float32)], training=False) for x in (0.0, 5.0))
+    np.testing.assert_array_equal(one[PROBABILITIES], other[PROBABILITIES])
+    kernels = [layer.kernel.shape for layer in network.layers if hasattr(layer, "kernel")]
+    assert kernels[-3:] == [(2304, 64), (64, 64), (64, 5)]
+
+
+def blob(angle_rad: float, size: int = 33) -> np.ndarray:
+    """Stamps of a smooth, lopsided source, seen at an angle, (1, size, size, 3)."""
+    y, x = np.indices((size, size)) - (size - 1) / 2
+    u, v = np.cos(angle_rad) * x - np.sin(angle_rad) * y, np.sin(angle_rad) * x + np.cos(angle_rad) * y
+    shapes = [np.exp(-(((u - shift) / 5) ** 2) - (v / 2.5) ** 2) for shift in (0.0, 2.0, 4.0)]
+    return np.stack(shapes, axis=-1)[None].astype(np.float32)
+
+
+def test_small_turns_are_interpolated_about_the_middle() -> None:
+    turned = np.asarray(TurnedBatch(6, 0.6)(blob(0.0), training=False))
+    for copy, angle in zip(turned, (-0.5, -0.3, -0.1, 0.1, 0.3, 0.5), strict=True):
+        np.testing.assert_allclose(copy, blob(angle)[0], atol=0.05)  # which blunts a peak
+
+
+def test_turns_are_random_while_learning_and_stay_within_the_range() -> None:
+    layer = TurnedBatch(6, 0.08)
+    stamps = np.concatenate([blob(0.0), blob(0.0)])
+    first, second = (np.asarray(layer(stamps, training=True)) for _ in range(2))
+    assert np.abs(first - second).max() > 1e-3  # anew each time
+    assert np.abs(first[0] - first[1]).max() > 1e-4  # each stamp by its own angle
+    furthest = max(np.abs(blob(angle) - stamps[:1]).max() for angle in (-0.08, 0.08))
+    assert np.abs(first - stamps[0]).max() < furthest + 0.03
+
+
+def test_the_enhanced_network_says_the_same_each_time_and_in_any_batch() -> None:
+    network = enhanced_network(size=33, channels=3, features=4, classes=5)
+    rng = np.random.default_rng(2)
+    stamps, features = rng.random((5, 33, 33, 3), dtype=np.float32), rng.random((5, 4), dtype=np.float32)
+    together = np.asarray(network([stamps, features], training=False)[PROBABILITIES])
+    for row in range(5):
+        alone = network([stamps[row : row + 1], features[row : row + 1]], training=False)[PROBABILITIES]
+        np.testing.assert_array_equal(np.asarray(alone)[0], together[row])
 
 
 def test_the_loss_is_cross_entropy_minus_entropy() -> None:

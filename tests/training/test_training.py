@@ -118,6 +118,14 @@ def test_the_published_network_can_be_fitted_too(alerts: Path, tmp_path: Path) -
         train_stamp([alerts], alerts / "labels.csv", tmp_path / "out", survey="ztf", architecture="deep")
 
 
+def test_a_network_of_stamps_alone_declares_no_features(alerts: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine" / "0.1.0"
+    manifest = train_stamp([alerts], alerts / "labels.csv", out, architecture="paper-2021-images", options=FEW)
+    assert manifest.features == () and manifest.model.features_input is None
+    [record] = load_stage([str(out)], device="cpu").on_alert(next(alerts.glob("*.avro")).read_bytes())
+    assert (record.status, record.imputed_features) == ("ok", ())
+
+
 def test_too_few_labels_are_refused(alerts: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("candid,label\n1,SN\n")
     with pytest.raises(ValueError, match="0 labelled ztf alerts are too few"):

@@ -1,0 +1,69 @@
+"""The networks that can be fitted to stamps and metadata.
+
+``paper-2021`` is that of Carrasco-Davis et al. 2021 (AJ 162, 231), Table 2.  ``fast`` is our own: an order of magnitude
+less work, and blind to quarter turns and mirrors by construction rather than by trying them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import keras
+from keras import layers, ops
+
+from broker_plugin.training.architecture.ends import EMBEDDING, PROBABILITIES
+from broker_plugin.training.architecture.fast import fast_network
+from broker_plugin.training.architecture.paper import enhanced_network, paper_image_network, paper_network
+from broker_plugin.training.architecture.simple import metadata_network, ring_network
+
+__all__ = [
+    "ARCHITECTURES",
+    "EMBEDDING",
+    "IMAGES_ALONE",
+    "PROBABILITIES",
+    "averaged",
+    "enhanced_network",
+    "fast_network",
+    "metadata_network",
+    "paper_image_network",
+    "paper_network",
+    "regularised_cross_entropy",
+    "ring_network",
+]
+
+ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
+    "fast": fast_network,
+    "paper-2021": paper_network,
+    "paper-2021-5x5": partial(paper_network, kernel=5),
+    "paper-2021-images": paper_image_network,
+    "enhanced-2024": enhanced_network,
+}
+"""By name, what builds an untrained network of ``size``, ``channels``, ``features``, ``classes`` and ``dropout``."""
+
+IMAGES_ALONE = frozenset({"paper-2021-images"})
+"""Those that look at no metadata."""
+
+
+def averaged(networks: Sequence[keras.Model]) -> keras.Model:
+    """One network of several of the same inputs: the mean of their probabilities, their embeddings side by side."""
+    stamps, metadata = (keras.Input(tensor.shape[1:], name=tensor.name) for tensor in networks[0].inputs)
+    outputs = [network([stamps, metadata]) for network in networks]
+    probabilities = layers.Average(name=PROBABILITIES, dtype="float32")([each[PROBABILITIES] for each in outputs])
+    embedding = layers.Concatenate(name=EMBEDDING)([each[EMBEDDING] for each in outputs])
+    return keras.Model([stamps, metadata], {PROBABILITIES: probabilities, EMBEDDING: embedding})
+
+
+def regularised_cross_entropy(beta: float):  # type: ignore[no-untyped-def]
+    """Cross-entropy minus ``beta`` times the entropy of the answer: eq. 3 of the 2021 paper.
+
+    The second term keeps the network from being sure of what it can't know.
+    """
+
+    def loss(truth, probabilities):  # type: ignore[no-untyped-def]
+        log_p = ops.log(ops.clip(probabilities, 1e-7, 1.0))
+        cross_entropy = -ops.sum(truth * log_p, axis=-1)
+        entropy = -ops.sum(probabilities * log_p, axis=-1)
+        return cross_entropy - beta * entropy
+
+    return loss
