@@ -6,7 +6,7 @@ what classifies or trains waits for TensorFlow.
 
 from __future__ import annotations
 
-from broker_plugin.cli import classify, evaluate, inspect, plugins, schema, simulate, train, weights
+from broker_plugin.cli import classify, evaluate, explain, inspect, plugins, schema, simulate, train, weights
 from broker_plugin.cli.program import program
 
 main = program
@@ -21,5 +21,6 @@ for _command in (
     train.train,
     simulate.simulate,
     evaluate.evaluate,
+    explain.explain,
 ):
     main.add_command(_command)

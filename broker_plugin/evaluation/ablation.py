@@ -97,6 +97,11 @@ def groups(manifest: Manifest) -> list[Part]:
     return [part for part in made if part.columns or part.channels]
 
 
+def absent_groups(manifest: Manifest) -> list[str]:
+    """Names of `FEATURE_GROUPS` of which the bundle has nothing."""
+    return [name for name, patterns in FEATURE_GROUPS.items() if not _matching(manifest.features, patterns)]
+
+
 def missing_features(manifest: Manifest) -> Features:
     """The row of features of a packet that has none of them, (features,)."""
     row: Features = feature_matrix([Alert(Identity())], manifest.features).values[0]

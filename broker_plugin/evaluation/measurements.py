@@ -13,6 +13,7 @@ from broker_plugin.evaluation.ablation import (
     Ablated,
     ImageSubset,
     ablate,
+    absent_groups,
     groups,
     image_subsets,
     single_features,
@@ -84,6 +85,8 @@ class Measurements:
         Of `summary.TRANSIENT`; None where the bundle or its alerts have none.
     tables
         By title, the accuracy of parts of the alerts.
+    groups_absent
+        Groups of features of which the bundle has none.
     distributions
         By title, of each class, quantiles (5, 25, 50, 75, 95%) of the probability of the true class.
     """
@@ -102,6 +105,7 @@ class Measurements:
     tables: dict[str, list[GroupScore]]
     features_ablated: tuple[Ablated, ...]
     groups_ablated: tuple[Ablated, ...]
+    groups_absent: tuple[str, ...]
     image_subsets: tuple[ImageSubset, ...]
     turned: tuple[Turned, ...]
     strange: tuple[Strange, ...]
@@ -188,6 +192,7 @@ def measure(
         tables=tables(answers),
         features_ablated=features_ablated,
         groups_ablated=groups_ablated,
+        groups_absent=tuple(absent_groups(manifest)),
         image_subsets=tuple(subsets),
         turned=tuple(turned),
         strange=tuple(strange),
@@ -257,11 +262,22 @@ def _cost(answers: Answers, megaflops_per_alert: float) -> Cost:
     return Cost(
         megaflops_per_alert=megaflops_per_alert,
         times=tuple(time_batches(answers.predict, answers.stamps, answers.features)),
-        processor=processor(),
+        processor=_hardware(answers.model.device),
         device=answers.model.device,
         threads=str(threads) if threads else "all",
         tensorflow=tf.__version__,
     )
+
+
+def _hardware(device: str) -> str:
+    """The name of the GPU or processor that TensorFlow calls ``/GPU:1`` or ``/CPU:0``."""
+    import tensorflow as tf
+
+    kind, _, number = device.strip("/").partition(":")
+    if kind == "CPU":
+        return processor()
+    details = tf.config.experimental.get_device_details(tf.config.list_physical_devices(kind)[int(number)])
+    return str(details.get("device_name", device))
 
 
 def _mistakes(answers: Answers) -> list[Mistake]:
