@@ -129,29 +129,21 @@ def ablate(
     progress
         Called after each part.
     """
-    missing = missing_features(manifest)
+    nothing = (np.zeros_like(stamps[:1]), missing_features(manifest)[None])
     results = []
     for number, part in enumerate(parts):
         rng = np.random.default_rng((seed, number))
-        columns, channels = list(part.columns), list(part.channels)
-
-        def said_with(rows: NDArray[np.int64] | None, columns: list[int], channels: list[int]) -> NDArray[np.int64]:
-            """What is said with the part of these other alerts; None: with none of it."""
-            other_features, other_stamps = features.copy(), stamps.copy() if channels else stamps
-            other_features[:, columns] = missing[columns] if rows is None else features[rows][:, columns]
-            if channels:
-                other_stamps[..., channels] = 0.0 if rows is None else stamps[rows][..., channels]
-            return np.asarray(predict(other_stamps, other_features).argmax(axis=1))
-
-        removed = said_with(None, columns, channels)
-        shuffled = [
-            float((said_with(rng.permutation(len(truth)), columns, channels) == truth).mean()) for _ in range(SHUFFLES)
-        ]
+        removed = predict(*_replaced(part, stamps, features, *nothing)).argmax(axis=1)
+        shuffled = []
+        for _ in range(SHUFFLES):
+            rows = rng.permutation(len(truth))
+            said = predict(*_replaced(part, stamps, features, stamps[rows], features[rows])).argmax(axis=1)
+            shuffled.append(float((said == truth).mean()))
+        names = [manifest.features[i].name for i in part.columns] + [manifest.stamps.channels[i] for i in part.channels]
         results.append(
             Ablated(
                 part.name,
-                tuple(manifest.features[i].name for i in columns)
-                + tuple(manifest.stamps.channels[i] for i in channels),
+                tuple(names),
                 float((removed == truth).mean()),
                 balanced_accuracy(truth, removed),
                 float(np.mean(shuffled)),
@@ -160,6 +152,16 @@ def ablate(
         )
         progress()
     return results
+
+
+def _replaced(
+    part: Part, stamps: Stamps, features: Features, other_stamps: Stamps, other_features: Features
+) -> tuple[Stamps, Features]:
+    """The tensors with a part from others, of as many alerts or of one for all."""
+    stamps, features = stamps.copy(), features.copy()
+    stamps[..., list(part.channels)] = other_stamps[..., list(part.channels)]
+    features[:, list(part.columns)] = other_features[:, list(part.columns)]
+    return stamps, features
 
 
 def image_subsets(

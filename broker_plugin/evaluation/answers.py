@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from broker_plugin.alert import Alert, AlertError, Identity, Reason, Rejected
+from broker_plugin.alert import Alert, AlertError, Identity, Reason
 from broker_plugin.bundles import Manifest
 from broker_plugin.evaluation.examples import Examples, Label, labelled_surveys
 from broker_plugin.models import Model
@@ -158,14 +158,14 @@ def _read(
     for packet in files:
         progress(files.done_bytes / max(files.total_bytes, 1))
         identity = packet.identity
-        if identity.alert_id is not None and identity.alert_id not in labels:
+        may_be_labelled = identity.alert_id is None or identity.alert_id in labels
+        if not may_be_labelled or identity.survey not in (None, manifest.survey):
             continue
-        if isinstance(packet, Rejected):
-            if packet.reason is not Reason.UNSUPPORTED_SURVEY:
-                one = _unclassified(identity, packet.reason, packet.detail)
-                rejected[one.alert_id, one.source] = one
-        elif identity.survey == manifest.survey:
+        if isinstance(packet, Alert):
             alerts.setdefault(_id(packet), packet)
+        elif packet.reason is not Reason.UNSUPPORTED_SURVEY:
+            one = _unclassified(identity, packet.reason, packet.detail)
+            rejected[one.alert_id, one.source] = one
     return list(alerts.values()), [one for one in rejected.values() if one.alert_id not in alerts]
 
 

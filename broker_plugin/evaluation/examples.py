@@ -14,6 +14,9 @@ from broker_plugin.bundles import FeatureSpec, Manifest
 from broker_plugin.packets import PacketFiles, PacketReader
 from broker_plugin.tensors import make_batch, needed_fields, needs_history
 
+STRONG_TRUST = (1, 2)
+"""Trust in labels of a spectrum or a known solar-system object, and of a catalogue."""
+
 
 @dataclass(frozen=True, slots=True)
 class Label:

@@ -218,7 +218,7 @@ def _features(
 
 def _in_its_unit(value: float, feature: FeatureSpec) -> float:
     """What the manifest has transformed and standardised, as it was."""
-    transformed = round(value * feature.std + feature.mean, 6)  # as far as float32 goes
+    transformed = round(value * feature.std + feature.mean, 6) + 0.0  # as far as float32 goes, and no -0
     if feature.transform == "log10":
         return float(10.0**transformed)
     if feature.transform == "asinh":

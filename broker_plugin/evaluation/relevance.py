@@ -12,7 +12,7 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
 from broker_plugin.evaluation.answers import Features
 
-_TREES = 200
+_TREES = 100
 _FOLDS = 5
 
 

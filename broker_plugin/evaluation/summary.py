@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 from broker_plugin.evaluation.ablation import balanced_accuracy
 from broker_plugin.evaluation.answers import Answers
 from broker_plugin.evaluation.calibration import top_error
+from broker_plugin.evaluation.examples import STRONG_TRUST
 from broker_plugin.evaluation.intervals import Interval, bootstrap, share
 from broker_plugin.evaluation.roc import roc
-
-STRONG_TRUST = (1, 2)
-"""Labels of a spectrum or known solar-system object, and of a catalogue."""
 
 TRANSIENT = "SN"
 """The class whose curve is drawn, where a bundle and its alerts have it."""

@@ -37,7 +37,7 @@ def explanation_figure(explained: Explanation, title: str) -> Figure:
         bar = left.colorbar(panels[0, column].images[0], ax=panels[:, column], location="bottom", shrink=0.9, aspect=30)
         bar.ax.tick_params(labelsize=9)
         bar.ax.locator_params(nbins=3)
-        bar.set_label(f"for (red) and against {explained.class_name}, in probability", fontsize=10)
+        bar.set_label(f"red: for {explained.class_name}", fontsize=10)
     _draw_features(right.add_subplot(), explained)
     return figure
 
@@ -65,5 +65,5 @@ def _draw_features(axes: Axes, explained: Explanation) -> None:
     axes.set_xlim(-reach, reach)
     axes.locator_params(axis="x", nbins=3)
     axes.invert_yaxis()
-    axes.set_xlabel(f"adds to probability of {explained.class_name}", fontsize=10)
+    axes.set_xlabel("adds to the probability", fontsize=10)
     plain(axes, grid="x")
