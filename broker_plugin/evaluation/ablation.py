@@ -28,7 +28,7 @@ FEATURE_GROUPS: dict[str, tuple[str, ...]] = {
     "catalogues": (
         "sgscore*", "distpsnr*", "sgmag*", "srmag*", "simag*", "szmag*", "ps1_*", "neargaia*", "maggaia*", "ss*",
     ),
-    "reference image": ("distnr", "magnr", "sigmagnr", "chinr", "sharpnr", "ranr", "decnr", "template*"),
+    "reference image": ("distnr", "magnr", "sigmagnr", "chinr", "sharpnr", "ranr", "decnr", "*template*"),
     "another classifier's score": ("rb", "drb", "reliability"),
 }  # fmt: skip
 """Groups of features, by patterns of their source.  A group of which a bundle has nothing is left out."""
