@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= ../shared/alerts
 
-.PHONY: install demo test test-slow lint types bench weights designs clean
+.PHONY: install demo test test-slow lint types bench weights designs report clean
 
 install: $(VENV)/.installed
 
@@ -47,6 +47,15 @@ weights: install
 # Accuracy against cost for many networks, on one core; goes on where it was interrupted.
 designs: install
 	$(BIN)/broker-plugin train designs $(DATA)/ztf --labels $(DATA)/labels.csv -o out/designs
+
+# How well the packaged bundles do on the test split, into out/report; and the small figures of their model cards.
+report: install
+	$(BIN)/broker-plugin evaluate $(DATA)/ztf --labels $(DATA)/labels.csv --split test --bundle stamp-ztf --threads 1 \
+		--other $(DATA)/rubin --other $(DATA)/odd --report out/report/stamp-ztf \
+		--card-figures weights/figures/stamp-ztf-0.1.0
+	$(BIN)/broker-plugin evaluate $(DATA)/rubin --labels $(DATA)/labels.csv --split test --bundle stamp-rubin --threads 1 \
+		--other $(DATA)/ztf/packets --other $(DATA)/odd --report out/report/stamp-rubin \
+		--card-figures weights/figures/stamp-rubin-0.1.0
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info

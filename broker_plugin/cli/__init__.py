@@ -6,7 +6,7 @@ what classifies or trains waits for TensorFlow.
 
 from __future__ import annotations
 
-from broker_plugin.cli import classify, designs, inspect, plugins, schema, simulate, train, weights
+from broker_plugin.cli import classify, designs, evaluate, explain, inspect, plugins, schema, simulate, train, weights
 from broker_plugin.cli.program import program
 
 main = program
@@ -20,6 +20,8 @@ for _command in (
     plugins.plugins,
     train.train,
     simulate.simulate,
+    evaluate.evaluate,
+    explain.explain,
 ):
     main.add_command(_command)
 train.train.add_command(designs.designs)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from broker_plugin.cli.stretch import SIGNED, stretch_of
 from broker_plugin.cli.terminal import can_draw
+from broker_plugin.evaluation.stretch import SIGNED, stretch_of
 
 if TYPE_CHECKING:
     from rich.console import Console

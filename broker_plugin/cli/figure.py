@@ -20,8 +20,8 @@ from broker_plugin.alert import AlertError
 from broker_plugin.cli.drawing import NO_DATA
 from broker_plugin.cli.fields import shown
 from broker_plugin.cli.inspection import FLUX_UNIT, PIXEL_ARCSEC, Inspection
-from broker_plugin.cli.stretch import SIGNED, stretch_of
 from broker_plugin.cli.terminal import printable
+from broker_plugin.evaluation.stretch import SIGNED, stretch_of
 
 if TYPE_CHECKING:
     from broker_plugin.packets import Image

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from broker_plugin.cli.options import model_options, packet_options, require_registry
-from broker_plugin.cli.problems import Failure, UsageProblem, described, told_as_usage
+from broker_plugin.cli.options import model_options, packet_options, packet_reader
+from broker_plugin.cli.problems import Failure, described, require_png, told_as_usage
 from broker_plugin.cli.terminal import bar, can_draw, console, loading_models, plural, printable
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ def inspect(
       broker-plugin inspect night.avro#17 --png alert.png
     """
     if png is not None:
-        _check_png(png)
-    reader = _reader(schema_registry, schema_registry_timeout_s, schema_cache, datum_schema)
+        require_png(png)
+    reader = packet_reader(schema_registry, schema_registry_timeout_s, schema_cache, datum_schema)
     seen = _look(packet, index, reader, not no_classify, options)
     if as_json:
         from broker_plugin.cli.inspection import as_json as to_json
@@ -71,31 +71,6 @@ def inspect(
         _show(seen, console())
     if png is not None:
         _draw(seen, png)
-
-
-def _check_png(png: Path) -> None:
-    """Refuse a figure that could not be written, before anything is read or classified."""
-    if png.suffix.lower() != ".png":
-        raise UsageProblem(f"{png}: the figure's name must end in .png")
-    if not png.parent.is_dir():
-        raise UsageProblem(f"the folder of {png} does not exist: make {png.parent} first")
-    try:
-        import matplotlib as mpl  # noqa: F401 - the message of a missing one is ours
-    except ImportError as problem:
-        raise UsageProblem("--png needs matplotlib: pip install 'broker-plugin[plot]'") from problem
-
-
-def _reader(
-    schema_registry: str | None, timeout_s: float, schema_cache: Path | None, datum_schema: str | None
-) -> PacketReader:
-    from broker_plugin.packets import PacketReader, SchemaRegistry
-
-    require_registry(schema_registry, schema_cache)
-    with told_as_usage():
-        registry = None
-        if schema_registry is not None:
-            registry = SchemaRegistry(schema_registry, timeout_s=timeout_s, cache_dir=schema_cache)
-        return PacketReader(registry=registry, datum_schema=datum_schema)
 
 
 def _look(name: str, index: int | None, reader: PacketReader, classify: bool, options: dict[str, Any]) -> Inspection:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from broker_plugin.cli.problems import UsageProblem
+from broker_plugin.cli.problems import UsageProblem, told_as_usage
+
+if TYPE_CHECKING:
+    from broker_plugin.packets import PacketReader
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -102,3 +105,23 @@ def require_registry(schema_registry: str | None, schema_cache: Path | None) -> 
     """
     if schema_cache is not None and schema_registry is None:
         raise UsageProblem("--schema-cache keeps a registry's answers: give --schema-registry URL too")
+
+
+def packet_reader(
+    schema_registry: str | None, timeout_s: float, schema_cache: Path | None, datum_schema: str | None
+) -> PacketReader:
+    """A reader of all fields, as `packet_options` have it.
+
+    Raises
+    ------
+    UsageProblem
+        The options can't be used.
+    """
+    from broker_plugin.packets import PacketReader, SchemaRegistry
+
+    require_registry(schema_registry, schema_cache)
+    with told_as_usage():
+        registry = None
+        if schema_registry is not None:
+            registry = SchemaRegistry(schema_registry, timeout_s=timeout_s, cache_dir=schema_cache)
+        return PacketReader(registry=registry, datum_schema=datum_schema)

@@ -52,6 +52,18 @@ def is_broken_pipe(problem: OSError) -> bool:
     return isinstance(problem, BrokenPipeError) or problem.errno == errno.EPIPE
 
 
+def require_png(png: Path) -> None:
+    """Refuse a figure that could not be written, before anything is read or classified."""
+    if png.suffix.lower() != ".png":
+        raise UsageProblem(f"{png}: the figure's name must end in .png")
+    if not png.parent.is_dir():
+        raise UsageProblem(f"the folder of {png} does not exist: make {png.parent} first")
+    try:
+        import matplotlib as mpl  # noqa: F401 - the message of a missing one is ours
+    except ImportError as problem:
+        raise UsageProblem("--png needs matplotlib: pip install 'broker-plugin[plot]'") from problem
+
+
 def require_paths(paths: tuple[Path, ...]) -> None:
     """Refuse a path that isn't there."""
     for path in paths:

@@ -14,6 +14,9 @@ from broker_plugin.bundles import FeatureSpec, Manifest
 from broker_plugin.packets import PacketFiles, PacketReader
 from broker_plugin.tensors import make_batch, needed_fields, needs_history
 
+STRONG_TRUST = (1, 2)
+"""Trust in labels of a spectrum or a known solar-system object, and of a catalogue."""
+
 
 @dataclass(frozen=True, slots=True)
 class Label:
@@ -29,6 +32,10 @@ class Label:
         1 strong (spectrum, known solar-system object), 2 catalogue, 3 weak (another classifier's word).
     doctored_metadata
         The packet's metadata were changed by somebody; its stamps can be learned from, its numbers can't.
+    source
+        Who says so: a catalogue, another classifier.  Empty where the table does not tell.
+    dataset
+        Where the packet is from, as the table's column ``survey`` has it, which is finer than `Identity.survey`.
     """
 
     class_name: str
@@ -36,6 +43,8 @@ class Label:
     split: str = ""
     trust: int = 1
     doctored_metadata: bool = False
+    source: str = ""
+    dataset: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +71,9 @@ class Examples:
 def read_labels(path: Path) -> dict[int, Label]:
     """A table of labels by alert id.
 
-    Columns ``candid`` (or ``alert_id``) and ``label`` are needed; ``object_id``, ``split``, ``label_trust``
-    and ``doctored_metadata`` are used where present.  Rows without a label are passed over.
+    Columns ``candid`` (or ``alert_id``) and ``label`` are needed; ``object_id``, ``split``, ``label_trust``,
+    ``doctored_metadata``, ``label_source`` and ``survey`` are used where present.  Rows without a label are passed
+    over.
 
     Raises
     ------
@@ -87,6 +97,8 @@ def read_labels(path: Path) -> dict[int, Label]:
                     split=row.get("split") or "",
                     trust=int(row.get("label_trust") or 1),
                     doctored_metadata=(row.get("doctored_metadata") or "").lower() == "true",
+                    source=row.get("label_source") or "",
+                    dataset=row.get("survey") or "",
                 )
             except ValueError as problem:
                 raise ValueError(f"{path}, line {number}: {problem}") from problem

@@ -127,8 +127,8 @@ class Model:
         self.bundle = bundle
         self.precision = precision
         self._tf = tf
-        self._device = device
-        self._max_batch = max_batch
+        self.device = device
+        self.max_batch = max_batch
         try:
             with tf.device(device):
                 self._loaded = tf.saved_model.load(str(bundle.saved_model))
@@ -137,6 +137,12 @@ class Model:
             raise BundleError(f"{manifest.label}: its SavedModel can't be loaded: {problem}") from problem
         self._check_signature()
         self._warm_up()
+
+    @property
+    def input_shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Of the stamps and of the features of one alert."""
+        stamps = self.bundle.manifest.stamps
+        return (stamps.size, stamps.size, len(stamps.channels)), (len(self.bundle.manifest.features),)
 
     def predict(self, stamps: NDArray[np.float32], features: NDArray[np.float32]) -> Outputs:
         """The model's answer for a batch of tensors, of any size.
@@ -151,20 +157,24 @@ class Model:
         spec, manifest = self.bundle.manifest.model, self.bundle.manifest
         raw = np.empty((len(stamps), len(manifest.classes)))
         distance = np.empty(len(stamps))
-        for start in range(0, len(stamps), self._max_batch):
-            chunk = slice(start, start + self._max_batch)
-            outputs = self._run(stamps[chunk], features[chunk])
+        for start in range(0, len(stamps), self.max_batch):
+            chunk = slice(start, start + self.max_batch)
+            outputs = self.run(stamps[chunk], features[chunk])
             raw[chunk] = outputs[spec.probabilities_output].numpy()
             if spec.distance_output is not None:
                 distance[chunk] = outputs[spec.distance_output].numpy()
         return Outputs(calibrated(raw, manifest.temperature), self._novelty(distance))
 
-    def _run(self, stamps: NDArray[np.float32], features: NDArray[np.float32]) -> dict[str, Any]:
-        spec = self.bundle.manifest.model
-        with self._tf.device(self._device):
-            inputs = {spec.stamps_input: self._tf.constant(stamps)}
+    def run(self, stamps: Any, features: Any) -> dict[str, Any]:
+        """The network's own outputs by name, before calibration: TensorFlow's tensors, of arrays or of tensors.
+
+        Of a tensor that a ``tf.GradientTape`` watches, they can be differentiated.
+        """
+        spec, to_tensor = self.bundle.manifest.model, self._tf.convert_to_tensor
+        with self._tf.device(self.device):
+            inputs = {spec.stamps_input: to_tensor(stamps)}
             if spec.features_input is not None:
-                inputs[spec.features_input] = self._tf.constant(features)
+                inputs[spec.features_input] = to_tensor(features)
             return self._signature(**inputs)  # type: ignore[no-any-return]
 
     def _novelty(self, distance: NDArray[np.float64]) -> NDArray[np.float64] | None:
@@ -189,11 +199,10 @@ class Model:
     def _warm_up(self) -> None:
         """Run the sizes that will occur most: the first call at a new size costs up to 100 ms."""
         manifest = self.bundle.manifest
-        for size in {1, self._max_batch}:
-            side = manifest.stamps.size
-            stamps = np.zeros((size, side, side, len(manifest.stamps.channels)), np.float32)
+        for size in {1, self.max_batch}:
+            stamps, features = (np.zeros((size, *shape), np.float32) for shape in self.input_shapes)
             try:
-                self.predict(stamps, np.zeros((size, len(manifest.features)), np.float32))
+                self.predict(stamps, features)
             except Exception as problem:
                 raise BundleError(f"{manifest.label}: the SavedModel does not run: {problem}") from problem
 

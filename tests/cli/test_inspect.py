@@ -12,8 +12,8 @@ from rich.console import Console
 
 from broker_plugin.alert import Alert
 from broker_plugin.cli.drawing import NO_DATA, colours, draw, fit
-from broker_plugin.cli.stretch import stretch_of
 from broker_plugin.cli.terminal import bar, printable
+from broker_plugin.evaluation.stretch import stretch_of
 from broker_plugin.packets import PacketFiles, PacketReader, read_stamp
 
 from .running import Options, Run

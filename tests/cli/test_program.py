@@ -25,6 +25,8 @@ COMMANDS = [
     ("plugins",),
     ("train",),
     ("train", "stamp"),
+    ("evaluate",),
+    ("explain",),
 ]
 
 

@@ -1,0 +1,1 @@
+"""Figures of a report, one function each; matplotlib draws them without a display."""
