@@ -98,42 +98,68 @@ def feature_matrix(alerts: Sequence[Alert], features: Sequence[FeatureSpec]) -> 
     A value that is of the wrong type, infinite, or too large for float32 is a problem of its alert
     (``invalid_field``); one that is missing is imputed as the bundle says.
     """
+    raw, problems = source_values(alerts, [feature.source for feature in features])
+    matrix = features_of(raw, features)
+    for row, problem in matrix.problems.items():
+        problems.setdefault(row, problem)
+    matrix.values[list(problems)] = 0.0
+    return FeatureMatrix(matrix.values, matrix.imputed, problems)
+
+
+def source_values(alerts: Sequence[Alert], sources: Sequence[str]) -> tuple[NDArray[np.float64], dict[int, AlertError]]:
+    """What features are made of, before any bundle has a say in it.
+
+    Parameters
+    ----------
+    sources
+        Fields of the survey, and derived quantities.
+
+    Returns
+    -------
+    ndarray
+        float64, (alerts, sources), NaN where missing.
+    dict
+        Row number to what is wrong with that alert.
+    """
     problems: dict[int, AlertError] = {}
     columns: dict[str, Column] = {}
-    values = np.zeros((len(alerts), len(features)), dtype=np.float32)
-    missing = np.zeros((len(alerts), len(features)), dtype=bool)
-    curves = light_curves(alerts) if any(feature.source in LIGHT_CURVE for feature in features) else None
-    for index, feature in enumerate(features):
-        if curves is not None and feature.source in LIGHT_CURVE:
-            raw = LIGHT_CURVE[feature.source](curves)
+    values = np.empty((len(alerts), len(sources)))
+    curves = light_curves(alerts) if not LIGHT_CURVE.keys().isdisjoint(sources) else None
+    for index, source in enumerate(sources):
+        if curves is not None and source in LIGHT_CURVE:
+            values[:, index] = LIGHT_CURVE[source](curves)
+        elif (derived := DERIVED.get(source)) is not None:
+            inputs = [_field_column(alerts, name, columns, problems) for name in derived.fields]
+            with np.errstate(over="ignore", invalid="ignore"):
+                values[:, index] = derived.compute(*inputs)
         else:
-            raw = _source_column(alerts, feature, columns, problems)
-        missing[:, index] = np.isnan(raw)
-        doubtful = _outside(raw, feature.valid)
+            values[:, index] = _field_column(alerts, source, columns, problems)
+    return values, problems
+
+
+def features_of(raw: NDArray[np.float64], features: Sequence[FeatureSpec]) -> FeatureMatrix:
+    """Features from the values of their sources, (alerts, features), NaN where missing."""
+    problems: dict[int, AlertError] = {}
+    values = np.zeros(raw.shape, dtype=np.float32)
+    missing = np.isnan(raw)
+    for index, feature in enumerate(features):
+        column = _true_and_false(raw[:, index], feature)
+        doubtful = _outside(column, feature.valid)
         with np.errstate(over="ignore", invalid="ignore"):
-            values[:, index] = _standardised(np.where(missing[:, index], feature.fill, raw), feature)
+            values[:, index] = _standardised(np.where(missing[:, index], feature.fill, column), feature)
         values[doubtful, index] = 0.0  # the mean of the training set
         missing[:, index] |= doubtful
         for row in np.flatnonzero(~np.isfinite(values[:, index])):
-            detail = f"{feature.source} is {raw[row]:g}: beyond the range of float32"
+            detail = f"{feature.source} is {column[row]:g}: beyond the range of float32"
             problems.setdefault(int(row), AlertError(Reason.INVALID_FIELD, detail))
-    values[list(problems)] = 0.0
-    imputed = [()] * len(alerts)  # type: list[tuple[str, ...]]
+    imputed = [()] * len(raw)  # type: list[tuple[str, ...]]
     for row in np.flatnonzero(missing.any(axis=1)):
         imputed[row] = tuple(features[int(i)].name for i in np.flatnonzero(missing[row]))
     return FeatureMatrix(values, imputed, problems)
 
 
-def _source_column(
-    alerts: Sequence[Alert], feature: FeatureSpec, columns: dict[str, Column], problems: dict[int, AlertError]
-) -> Column:
-    """The feature's source for each alert, NaN where missing; columns read before are in ``columns``."""
-    derived = DERIVED.get(feature.source)
-    if derived is not None:
-        inputs = [_field_column(alerts, name, columns, problems) for name in derived.fields]
-        with np.errstate(over="ignore", invalid="ignore"):
-            return derived.compute(*inputs)
-    column = _field_column(alerts, feature.source, columns, problems)
+def _true_and_false(column: Column, feature: FeatureSpec) -> Column:
+    """A boolean source as what the bundle says that true and false are worth."""
     if (feature.true_value, feature.false_value) == (1.0, 0.0):
         return column
     return np.where(np.isnan(column), column, np.where(column != 0.0, feature.true_value, feature.false_value))
