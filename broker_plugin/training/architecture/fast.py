@@ -76,13 +76,13 @@ def fast_network(
     if has_context:
         coarse = layers.AveragePooling2D(_COARSE, dtype="float32")(stamps)
         seen += _trunk(Compressed(dtype="float32")(coarse), context_widths, kernel)
-    x = layers.Dropout(0.4 * dropout)(layers.Concatenate()(seen))
-    x = SteadyDense(64, activation="relu")(x)
+    known = SteadyDense(64, activation="relu")(PiecewiseLinear()(metadata))
+    embedding = layers.Concatenate(name=EMBEDDING, dtype="float32")([*seen, known])
 
-    x = layers.Concatenate()([x, SteadyDense(64, activation="relu")(PiecewiseLinear()(metadata))])
-    x = layers.Dropout(dropout)(x)
-    embedding = layers.Dense(64, activation="relu", name=EMBEDDING)(x)
-    return with_answer(stamps, metadata, embedding, layers.Dropout(0.5 * dropout)(embedding), classes)
+    x = layers.Dropout(0.4 * dropout)(layers.Concatenate()(seen))
+    x = layers.Concatenate()([SteadyDense(64, activation="relu")(x), known])
+    x = layers.Dense(64, activation="relu")(layers.Dropout(dropout)(x))
+    return with_answer(stamps, metadata, embedding, layers.Dropout(0.5 * dropout)(x), classes)
 
 
 def _trunk(x: Any, widths: tuple[int, ...], kernel: int) -> list[Any]:

@@ -1,0 +1,82 @@
+"""How unlike the training data an alert is: a small network on top of each member, taught what no alert looks like.
+
+It tells alerts, real and simulated, from what `evaluation.spoilt` makes of them and from alerts without metadata:
+outlier exposure, Hendrycks, Mazeika and Dietterich 2019, arXiv:1812.04606.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import keras
+import numpy as np
+from keras import layers
+from numpy.typing import NDArray
+
+from broker_plugin.alert import Alert, Identity
+from broker_plugin.bundles import Manifest, NoveltySpec
+from broker_plugin.evaluation.spoilt import SPOILINGS
+from broker_plugin.tensors.metadata import feature_matrix
+from broker_plugin.training.architecture.blocks import SteadyDense
+from broker_plugin.training.dataset import Arrays
+
+METHOD = "outlier-exposure"
+KEPT_BACK = frozenset({"noise with random shapes", "tiles exchanged"})
+"""Ways of spoiling that are not learned from, so that they tell how well others are found that nobody thought of."""
+
+Embed = Callable[[Arrays], NDArray[np.float32]]
+_UNITS = 32
+_EPOCHS = 20
+_BATCH = 256
+
+
+def fit_strangeness(embed: Embed, usual: Arrays, manifest: Manifest, seed: int) -> keras.Model:
+    """Train the network that tells the strange from the usual.
+
+    Parameters
+    ----------
+    embed
+        Gives the embeddings of alerts, (n, d).
+    usual
+        Alerts, those that the member has learned from.
+
+    Returns
+    -------
+    keras.Model
+        (n, d) to (n, 1), higher for the stranger.
+    """
+    keras.utils.set_random_seed(seed)
+    rng = np.random.default_rng(seed)
+    strange = np.concatenate([embed(arrays) for arrays in _strange(usual, manifest, rng)])
+    embeddings = [embed(usual), strange]
+    known = embeddings[0]
+    mean, spread = known.mean(axis=0), known.std(axis=0) + 1e-3
+
+    inputs = keras.Input((known.shape[1],))
+    x = layers.Normalization(mean=mean, variance=spread**2)(inputs)
+    x = layers.Dropout(0.2)(SteadyDense(_UNITS, activation="relu")(x))
+    network = keras.Model(inputs, SteadyDense(1)(x))
+    network.compile(keras.optimizers.AdamW(2e-3, weight_decay=0.02), keras.losses.BinaryCrossentropy(from_logits=True))
+    truth = np.repeat([0.0, 1.0], [len(known), len(strange)])
+    weight = np.repeat([0.5 / len(known), 0.5 / len(strange)], [len(known), len(strange)]) * len(truth)
+    network.fit(
+        np.concatenate(embeddings), truth, _BATCH, _EPOCHS, verbose=0, sample_weight=weight.astype(np.float32)
+    )
+    return network
+
+
+def novelty_of(held_out: NDArray[np.floating]) -> NoveltySpec:
+    """The quantiles of the strangeness of real alerts that were not learned from, (n,)."""
+    quantiles = np.quantile(held_out, np.linspace(0.0, 1.0, 101))
+    return NoveltySpec(METHOD, tuple(round(float(q), 6) for q in quantiles))
+
+
+def _strange(usual: Arrays, manifest: Manifest, rng: np.random.Generator) -> Iterator[Arrays]:
+    nothing_known = feature_matrix([Alert(Identity())], manifest.features).values
+    without_metadata = np.repeat(nothing_known, len(usual), axis=0)
+    yield Arrays(usual.stamps, without_metadata, usual.truth, usual.weight)
+    for name, spoil in SPOILINGS.items():
+        if name not in KEPT_BACK:
+            # Half of them without metadata, as another camera's packets come.
+            features = np.where(rng.random((len(usual), 1)) < 0.5, without_metadata, usual.features)
+            yield Arrays(spoil(usual.stamps, manifest, rng), features, usual.truth, usual.weight)
