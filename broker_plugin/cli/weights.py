@@ -128,7 +128,7 @@ def import_weights(
     require_paths((feature_stats,) if feature_stats else ())
     refuse_to_overwrite(out)
     require_keras("the import")
-    from broker_plugin.training.checkpoints import import_checkpoint
+    from broker_plugin.training.published import import_checkpoint
 
     command = shlex.join(["broker-plugin", *sys.argv[1:]])
     with told_as_usage():

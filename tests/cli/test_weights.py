@@ -46,7 +46,7 @@ def checkpoint(tmp_path: Path) -> Path:
     import tensorflow as tf
 
     from broker_plugin.training.architecture import paper_network
-    from broker_plugin.training.checkpoints import FEATURES_OF_LAYOUT
+    from broker_plugin.training.published import FEATURES_OF_LAYOUT
 
     rows = [f"{feature.name},0.5,2.0" for feature in FEATURES_OF_LAYOUT[23]]
     (tmp_path / "stats.csv").write_text("\n".join(["name,mean,std", *rows]))

@@ -12,7 +12,7 @@ from broker_plugin.alert import Alert, Identity
 from broker_plugin.bundles import load
 from broker_plugin.models import Runtime
 from broker_plugin.tensors.metadata import feature_matrix
-from broker_plugin.training.checkpoints import FEATURES_OF_LAYOUT, import_checkpoint, read_network
+from broker_plugin.training.published import FEATURES_OF_LAYOUT, import_checkpoint, read_network
 
 from .published import PublishedNetwork, v1
 
