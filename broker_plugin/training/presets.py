@@ -12,6 +12,8 @@ CLASSES = ("AGN", "SN", "VS", "asteroid", "bogus")
 TAXONOMY = "alerce-stamp"
 TAXONOMY_VERSION = "1.0"
 """The five classes of Carrasco-Davis et al. 2021: AGN, supernova, variable star, asteroid, bogus."""
+PREPROCESSING_VERSION = "1.1"
+"""What the stage makes of a packet by one manifest may change with it."""
 
 
 @dataclass(frozen=True)
