@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -174,7 +174,7 @@ def stamp(
         if original_dataset is not None:
             fit = partial(train_original, original_dataset, **common)
         else:
-            fit = partial(train_stamp, packets, labels, survey=survey, simulated=simulated, **common)
+            fit = partial(train_stamp, packets, cast(Path, labels), survey=survey, simulated=simulated, **common)
         for number, folder in enumerate(folders):
             what = "" if seeds == 1 else f"seed {number + 1} of {seeds}: "
             own = work if seeds == 1 else work / folder.name
