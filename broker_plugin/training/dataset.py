@@ -20,7 +20,7 @@ TRUST_WEIGHT = {1: 1.0, 2: 1.0, 3: 0.5}
 HELD_OUT_PER_CLASS = 100
 """Alerts of each class that Carrasco-Davis et al. 2021 set aside for validation, and as many again for the test."""
 MOST_HELD_OUT = 0.2
-"""Of a class that is too small for that, this share at most is set aside.  The rule is ours."""
+"""Of a class that is too small for that, this share is set aside, and one alert at least.  The rule is ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def held_out_by_object(labels: Sequence[Label], rng: np.random.Generator) -> NDA
     of_object = Counter((label.class_name, label.object_id) for label in labels)
     chosen: set[str] = set()
     for class_name in sorted(of_class):
-        wanted = min(HELD_OUT_PER_CLASS, int(MOST_HELD_OUT * of_class[class_name]))
+        wanted = min(HELD_OUT_PER_CLASS, max(1, int(MOST_HELD_OUT * of_class[class_name])))
         objects = sorted(name for of, name in of_object if of == class_name)
         found = sum(of_object[class_name, name] for name in objects if name in chosen)
         for name in map(str, rng.permutation(objects)):

@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 CSV_NAME = "learning_curve.csv"
 PNG_NAME = "learning_curve.png"
+_FEW = 40  # checks of a stage of which each is marked
+_ABOVE: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.0, 1.0)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +58,22 @@ def _draw(path: Path, checks: Sequence[Check]) -> None:
     for number, stage in enumerate(stages):
         own = [check for check in checks if check.stage == stage]
         x = [before + check.iteration for check in own]
-        labels = ("learned from", "held out") if number == 0 else (None, None)
-        losses.plot(x, [check.loss for check in own], color="tab:blue", lw=1.2, label=labels[0])
-        losses.plot(x, [check.validation_loss for check in own], color="tab:orange", lw=1.2, label=labels[1])
-        scores.plot(x, [check.validation_accuracy for check in own], color="tab:orange", lw=1.2)
-        for axes in (losses, scores):
-            axes.axvspan(before, x[-1], color="0.5" if number % 2 else "1.0", alpha=0.08, lw=0)
-        scores.annotate(
-            stage, ((before + x[-1]) / 2, 0.02), xycoords=("data", "axes fraction"), ha="center", fontsize="small"
-        )
+        line: dict[str, Any] = {"lw": 1.2, "marker": "." if len(own) < _FEW else ""}
+        losses.plot(x, [check.loss for check in own], color="tab:blue", label="learned from", **line)
+        losses.plot(x, [check.validation_loss for check in own], color="tab:orange", label="held out", **line)
+        scores.plot(x, [check.validation_accuracy for check in own], color="tab:orange", **line)
+        if number % 2:
+            for axes in (losses, scores):
+                axes.axvspan(before, x[-1], color="0.5", alpha=0.1, lw=0)
+        if len(stages) > 1:
+            middle = ((before + x[-1]) / 2, 1.01)
+            scores.annotate(stage, middle, xycoords=("data", "axes fraction"), ha="center", fontsize="small")
         before = x[-1]
     losses.set_ylabel("loss, nats")
-    losses.legend(loc="upper right", frameon=False)
+    losses.legend(*[lines[:2] for lines in losses.get_legend_handles_labels()], frameon=False, ncols=2, **_ABOVE)
     scores.set_ylabel("share right of those held out")
     scores.set_xlabel("iteration")
-    scores.set_xlim(0, max(before, 1))
+    scores.set_xlim(0, before)
     for axes in (losses, scores):
         axes.grid(alpha=0.25)
     figure.savefig(path, dpi=120)

@@ -39,7 +39,7 @@ FEATURE_NAMES = (
 NOT_IN_PAPER = frozenset({"rb", "distnr", "magnr"})
 """Columns that the paper's classifier was trained without."""
 
-TRAIN, VALIDATION, TEST = "Train", "Validation", "Test"
+SPLITS = ("Train", "Validation", "Test")
 _SIDE = 63
 _CENTRE = (_SIDE // 2, _SIDE // 2)
 _CHUNK = 1024
@@ -94,11 +94,11 @@ def _write(writer: CacheWriter, path: Path, stamps: StampSpec) -> None:
 
 
 def _splits(content: Any) -> dict[str, Any]:
-    if isinstance(content, dict) and set(content) >= {TRAIN, VALIDATION, TEST}:
-        return {name: content[name] for name in (TRAIN, VALIDATION, TEST)}
+    if isinstance(content, dict) and set(content) >= set(SPLITS):
+        return {name: content[name] for name in SPLITS}
     if isinstance(content, dict) and set(content) >= {"images", "labels", "features"}:
         return {"": content}
-    raise UnsafePickleError(f"no data set with {TRAIN}, {VALIDATION} and {TEST}, or with images, labels and features")
+    raise UnsafePickleError(f"no data set with {', '.join(SPLITS)}, or with images, labels and features")
 
 
 def _write_part(writer: CacheWriter, part: Any, stamps: StampSpec) -> int:

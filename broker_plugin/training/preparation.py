@@ -25,13 +25,7 @@ from broker_plugin.training.dataset import (
     standardised,
 )
 from broker_plugin.training.fit import NOT_LEARNED, FitOptions
-from broker_plugin.training.original_dataset import (
-    TEST,
-    VALIDATION,
-    is_normalised,
-    original_alerts,
-    original_features,
-)
+from broker_plugin.training.original_dataset import is_normalised, original_alerts, original_features
 from broker_plugin.training.presets import CLASSES, PREPROCESSING_VERSION, PRESETS, TAXONOMY, TAXONOMY_VERSION
 from broker_plugin.training.recipes import RECIPES, Recipe
 
@@ -184,7 +178,7 @@ def prepare_original(
         raise ValueError(f"{path}: recipe {recipe.name!r} can't be followed with it: take one of the papers'")
     cached = original_alerts(cache, path, recipe.stamps["ztf"])
     labels = [
-        Label(CLASSES[number], object_id=str(i), split="test" if split == TEST else split)
+        Label(CLASSES[number], object_id=str(i), split=split.lower())
         for i, number, split in zip(cached.alert_ids.tolist(), cached.classes.tolist(), _split_of(cached), strict=True)
     ]
     alerts = LabelledAlerts(cached, labels, cached.classes)
@@ -242,7 +236,7 @@ def _dealt(alerts: LabelledAlerts, recipe: Recipe, seed: int) -> NDArray[np.int6
     if not recipe.holds_out:
         folds[learned] = folds_by_object(own, members, np.random.default_rng(seed))
     else:
-        validation = np.array([label.split == VALIDATION for label in own], dtype=bool)
+        validation = np.array([label.split == "validation" for label in own], dtype=bool)
         if not validation.any():
             validation = held_out_by_object(own, np.random.default_rng(_SPLIT_SEED))
         folds[learned] = np.where(validation, 0, members)

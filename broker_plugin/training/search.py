@@ -145,7 +145,7 @@ def _complete(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
 def _storage(study_file: Path) -> optuna.storages.RDBStorage:
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # what goes wrong is raised
     # Several processes write to the file in turn, and wait for each other.
     return optuna.storages.RDBStorage(
         f"sqlite:///{study_file.resolve()}", engine_kwargs={"connect_args": {"timeout": 60}}

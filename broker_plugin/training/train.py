@@ -58,8 +58,8 @@ def train_stamp(
     Alerts whose label says ``test`` in the column ``split`` are scored at the end and used for nothing
     else.  The others are dealt into folds by object; each of the networks that are averaged leaves out one of them,
     and what they say of the alerts they have not seen gives the temperature, the scale of novelty and the scores of
-    the cross-validation.  A recipe with one network sets alerts aside for validation instead, which give the same;
-    and for the test too, if no label says ``test``.
+    the cross-validation.  A recipe with one network sets alerts aside for validation instead, which give the same:
+    those whose label says ``validation``, or some of each class if none does.  So it does for the test.
 
     Parameters
     ----------
