@@ -59,8 +59,9 @@ def _write_tiny_bundle(folder: Path, survey: str) -> None:
     from broker_plugin.bundles import Manifest, ModelSpec, NoveltySpec
     from broker_plugin.packets import PacketFiles, PacketReader
     from broker_plugin.tensors import make_batch
-    from broker_plugin.training.architecture import fast_network
-    from broker_plugin.training.export import EmbeddingDistance, write_bundle
+    from broker_plugin.training.architecture import EMBEDDING, fast_network
+    from broker_plugin.training.export import write_bundle
+    from broker_plugin.training.novelty import strangeness_network
     from broker_plugin.training.presets import CLASSES, PRESETS, TAXONOMY, TAXONOMY_VERSION
 
     preset = PRESETS[survey]
@@ -74,7 +75,7 @@ def _write_tiny_bundle(folder: Path, survey: str) -> None:
         taxonomy_version=TAXONOMY_VERSION,
         classes=CLASSES,
         preprocessing_version="1.0",
-        stamps=preset.stamps["fast"],
+        stamps=preset.stamps,
         features=preset.features,
         model=ModelSpec(signatures={"float32": ""}),
         novelty=NoveltySpec("test", (0.0, 10.0, 100.0)),
@@ -94,6 +95,7 @@ def _write_tiny_bundle(folder: Path, survey: str) -> None:
         features=len(preset.features),
         classes=len(CLASSES),
     )
-    rng = np.random.default_rng(7)
-    distance = EmbeddingDistance(rng.normal(size=(40, 64)), np.arange(40) % len(CLASSES))
-    write_bundle(folder, manifest, build(), build, [distance], "# Untrained, for tests\n")
+    network = build()
+    width = network.output_shape[EMBEDDING][1]
+    strangeness = strangeness_network(np.zeros(width, np.float32), np.ones(width, np.float32))
+    write_bundle(folder, manifest, network, build, [strangeness], "# Untrained, for tests\n")

@@ -64,7 +64,7 @@ def designs(
     require_paths((*packets, labels))
     require_keras("the comparison")
     _compute_on_one_core()
-    from broker_plugin.training.designs import DESIGNS, Budget, learning_examples, survey_designs
+    from broker_plugin.training.designs import DESIGNS, Budget, survey_designs
     from broker_plugin.training.designs_figure import write_figure
 
     unknown = sorted(set(names) - {design.name for design in DESIGNS})
@@ -73,8 +73,7 @@ def designs(
     chosen = [design for design in DESIGNS if not names or design.name in names]
     budget = Budget(pretraining=pretraining, iterations=iterations, simulated=simulated, folds=folds, seed=seed)
     with told_as_usage():
-        examples = learning_examples(packets, labels)
-    results = survey_designs(examples, out, budget, designs=chosen, progress=_tell)
+        results = survey_designs(packets, labels, out, budget, designs=chosen, progress=_tell)
     write_figure(results, out / "designs.png")
     click.echo(f"{printable(out / 'designs.png')} shows {plural(len(chosen), 'design')}")
 

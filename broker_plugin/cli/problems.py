@@ -73,7 +73,8 @@ def require_paths(paths: tuple[Path, ...]) -> None:
 
 def refuse_to_overwrite(out: Path) -> None:
     """Refuse to make a folder anew that is no bundle: what else is in it would be gone."""
-    if out.is_dir() and any(out.iterdir()) and not (out / "bundle.json").is_file():
+    known = ("bundle.json", "scores.json")
+    if out.is_dir() and any(out.iterdir()) and not any((out / name).is_file() for name in known):
         raise UsageProblem(f"{out} holds other things than a bundle, and would be emptied: name a folder of its own")
     if out.exists() and not out.is_dir():
         raise UsageProblem(f"{out} is a file: name a folder for the bundle")

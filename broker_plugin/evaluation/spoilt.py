@@ -58,7 +58,7 @@ def gradients(stamps: Stamps, manifest: Manifest, rng: np.random.Generator) -> S
         y, x = np.mgrid[:side, :side] / side
         angle, waves = rng.uniform(0.0, 2.0 * np.pi), rng.choice([0.1, rng.uniform(1.0, 12.0)])
         pattern = np.sin(2.0 * np.pi * waves * (x * np.cos(angle) + y * np.sin(angle)) + angle)
-        return (rng.lognormal(2.0, 1.5) * pattern + rng.normal(size=(side, side))).astype(np.float32)
+        return np.asarray(rng.lognormal(2.0, 1.5) * pattern + rng.normal(size=(side, side)), dtype=np.float32)
 
     return _invented(stamps, manifest, draw)
 
@@ -68,7 +68,8 @@ def in_another_order(stamps: Stamps, manifest: Manifest, rng: np.random.Generato
     orders = rng.permuted(np.tile(np.arange(stamps.shape[-1]), (len(stamps), 1)), axis=1)
     unchanged = (orders == np.arange(stamps.shape[-1])).all(axis=1)
     orders[unchanged] = np.roll(np.arange(stamps.shape[-1]), 1)
-    return np.take_along_axis(stamps, orders[:, None, None, :], axis=3)
+    reordered: Stamps = np.take_along_axis(stamps, orders[:, None, None, :], axis=3)
+    return reordered
 
 
 def of_another_scale(stamps: Stamps, manifest: Manifest, rng: np.random.Generator) -> Stamps:

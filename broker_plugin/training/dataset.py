@@ -1,22 +1,28 @@
-"""Labelled alerts as arrays."""
+"""Labelled alerts as arrays, and how they are dealt into those that are learned from and those that are not."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from broker_plugin.alert import Alert, Identity
-from broker_plugin.bundles import FeatureSpec, Manifest
-from broker_plugin.evaluation.examples import Examples, Label
-from broker_plugin.packets import PacketReader
-from broker_plugin.tensors import LIGHT_CURVE, make_batch, needed_fields, needs_history
-from broker_plugin.tensors.metadata import feature_matrix
+from broker_plugin.bundles import FeatureSpec
+from broker_plugin.evaluation.examples import Label
+from broker_plugin.tensors import LIGHT_CURVE
+from broker_plugin.tensors.metadata import features_of
+from broker_plugin.training.cache import CachedAlerts
 
 TRUST_WEIGHT = {1: 1.0, 2: 1.0, 3: 0.5}
 """What an example counts by the trust in its label."""
+
+HELD_OUT_PER_CLASS = 100
+"""Alerts of each class that Carrasco-Davis et al. 2021 set aside for validation, and as many again for the test."""
+MOST_HELD_OUT = 0.2
+"""Of a class that is too small for that, this share is set aside, and one alert at least.  The rule is ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +32,7 @@ class Arrays:
     Attributes
     ----------
     stamps, features
-        float32, (n, size, size, channels) and (n, features).
+        float32, (n, size, size, channels) and (n, features).  The stamps may lie on disk.
     truth
         Class numbers, (n,).
     weight
@@ -42,39 +48,51 @@ class Arrays:
         return len(self.truth)
 
     def take(self, rows: np.ndarray) -> Arrays:
-        """Those of these row numbers, or for which a mask is true."""
+        """Those of these row numbers, or for which a mask is true; in memory."""
         return Arrays(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
-def simulated_examples(survey: str, per_class: int, seed: int, features: Sequence[FeatureSpec]) -> Examples:
-    """Synthetic alerts, ``per_class`` of each class, read as real ones are."""
-    from broker_plugin.simulation import CLASSES, simulate_packets
+@dataclass(frozen=True, slots=True)
+class LabelledAlerts:
+    """Alerts that can be classified, with their labels, for all of which there is a class number.
 
-    reader = PacketReader(needed_fields(features), history=needs_history(features))
-    alerts, labels = [], []
-    for packet in simulate_packets(survey, per_class * len(CLASSES), seed):
-        alert = reader.read(packet.payload)
-        if isinstance(alert, Alert):
-            alerts.append(alert)
-            labels.append(Label(packet.class_name, object_id=str(packet.alert_id)))
-    return Examples(alerts, labels)
-
-
-def to_arrays(examples: Examples, manifest: Manifest) -> Arrays:
-    """The tensors that the stage would make of the examples, without those that it could not classify.
-
-    Of alerts with doctored metadata, all features are unknown.
+    Attributes
+    ----------
+    cached
+        Stamps and metadata, row by row.
+    labels
+        Of the rows.
+    truth
+        Class numbers of the rows.
     """
-    batch = make_batch(examples.alerts, manifest)
-    batch.features[[label.doctored_metadata for label in examples.labels]] = 0.0
-    good = [row for row in range(len(examples.alerts)) if row not in batch.problems]
-    index = {name: i for i, name in enumerate(manifest.classes)}
-    return Arrays(
-        stamps=batch.stamps[good],
-        features=batch.features[good],
-        truth=np.array([index[examples.labels[row].class_name] for row in good], dtype=np.int64),
-        weight=np.array([TRUST_WEIGHT.get(examples.labels[row].trust, 1.0) for row in good], dtype=np.float32),
-    )
+
+    cached: CachedAlerts
+    labels: Sequence[Label]
+    truth: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def arrays(self, features: Sequence[FeatureSpec], *, as_sent: bool = False) -> Arrays:
+        """The tensors that the stage would make of the alerts.
+
+        Of alerts with doctored metadata all features are unknown, unless they are taken ``as_sent``: as the stage,
+        which knows of no labels, would take them.
+        """
+        values = self.cached.features(features)
+        if not as_sent:
+            values[[label.doctored_metadata for label in self.labels]] = 0.0
+        weight = np.array([TRUST_WEIGHT.get(label.trust, 1.0) for label in self.labels], dtype=np.float32)
+        return Arrays(self.cached.stamps, values, self.truth, weight)
+
+    def digest(self, rows: NDArray[np.int64]) -> str:
+        """SHA-256 over ids and labels of these rows, in order of ids: tells one training set from another."""
+        ids = self.cached.alert_ids
+        lines = sorted(
+            f"{self.cached.survey} {ids[row]} {self.labels[row].class_name} {self.labels[row].trust}"
+            for row in rows.tolist()
+        )
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def joined(*parts: Arrays) -> Arrays:
@@ -92,13 +110,40 @@ def folds_by_object(labels: Sequence[Label], count: int, rng: np.random.Generato
     return np.array([fold[label.object_id] for label in labels], dtype=np.int64)
 
 
-def standardised(manifest: Manifest, median_fill: frozenset[str], alerts: Sequence[Alert]) -> tuple[FeatureSpec, ...]:
-    """The manifest's features with fill, mean and standard deviation as these alerts have them."""
-    raw = make_batch(alerts, manifest)
+def held_out_by_object(labels: Sequence[Label], rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Set aside `HELD_OUT_PER_CLASS` alerts of each class, or `MOST_HELD_OUT` of a smaller one, objects whole.
+
+    Returns
+    -------
+    numpy.ndarray
+        Whether each label is set aside, (n,).  The last object of a class may bring some alerts more.
+    """
+    of_class = Counter(label.class_name for label in labels)
+    of_object = Counter((label.class_name, label.object_id) for label in labels)
+    chosen: set[str] = set()
+    for class_name in sorted(of_class):
+        wanted = min(HELD_OUT_PER_CLASS, max(1, int(MOST_HELD_OUT * of_class[class_name])))
+        objects = sorted(name for of, name in of_object if of == class_name)
+        found = sum(of_object[class_name, name] for name in objects if name in chosen)
+        for name in map(str, rng.permutation(objects)):
+            if found >= wanted:
+                break
+            if name not in chosen:
+                chosen.add(name)
+                found += of_object[class_name, name]
+    return np.array([label.object_id in chosen for label in labels], dtype=bool)
+
+
+def standardised(
+    features: Sequence[FeatureSpec], median_fill: Collection[str], cached: CachedAlerts, rows: NDArray[np.int64]
+) -> tuple[FeatureSpec, ...]:
+    """The features with fill, mean and standard deviation as these rows have them."""
+    raw = cached.features(features)[rows]
+    missing = cached.missing(features)[rows]
     done = []
-    for i, feature in enumerate(manifest.features):
-        present = np.array([feature.name not in names for names in raw.imputed])
-        column = raw.features[:, i].astype(np.float64)
+    for i, feature in enumerate(features):
+        present = ~missing[:, i]
+        column = raw[:, i].astype(np.float64)
         if feature.name in median_fill and present.any():
             feature = replace(feature, fill=_untransformed(float(np.median(column[present])), feature))
         known = column[present] if present.any() else column
@@ -109,8 +154,14 @@ def standardised(manifest: Manifest, median_fill: frozenset[str], alerts: Sequen
 
 def first_features(features: Sequence[FeatureSpec]) -> NDArray[np.float32]:
     """What the features of the history are for the first alert of an object, NaN for all others, (features,)."""
-    none_yet = feature_matrix([Alert(Identity())], features).values[0]
-    return np.where([feature.source in LIGHT_CURVE for feature in features], none_yet, np.float32(np.nan))
+    of_history = np.array([feature.source in LIGHT_CURVE for feature in features], dtype=bool)
+    return np.where(of_history, unknown_features(features), np.float32(np.nan))
+
+
+def unknown_features(features: Sequence[FeatureSpec]) -> NDArray[np.float32]:
+    """The features of a packet in which all of them are missing, (features,)."""
+    unknown: NDArray[np.float32] = features_of(np.full((1, len(features)), np.nan), features).values[0]
+    return unknown
 
 
 def _untransformed(value: float, feature: FeatureSpec) -> float:

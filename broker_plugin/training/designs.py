@@ -4,85 +4,54 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-from numpy.typing import NDArray
 
 from broker_plugin.alert import STAMP_NAMES
-from broker_plugin.bundles import Manifest, ModelSpec, StampSpec
-from broker_plugin.evaluation.examples import Examples, classifiable, load_examples, read_labels
+from broker_plugin.bundles import StampSpec
 from broker_plugin.evaluation.scores import scores
-from broker_plugin.training.architecture import (
-    ARCHITECTURES,
-    PROBABILITIES,
-    fast_network,
-    metadata_network,
-    ring_network,
-)
+from broker_plugin.training.architecture import PROBABILITIES
 from broker_plugin.training.cost import megaflops, microseconds
-from broker_plugin.training.dataset import (
-    Arrays,
-    first_features,
-    folds_by_object,
-    simulated_examples,
-    standardised,
-    to_arrays,
-)
-from broker_plugin.training.fit import FitOptions, fit_stamp_network, predict
-from broker_plugin.training.presets import CLASSES, PRESETS, TAXONOMY, TAXONOMY_VERSION
+from broker_plugin.training.dataset import first_features
+from broker_plugin.training.fit import NOT_LEARNED, FitOptions, fit_stamp_network, predict
+from broker_plugin.training.preparation import Prepared, prepare
+from broker_plugin.training.presets import CLASSES, PRESETS
+from broker_plugin.training.recipes import RECIPES, Recipe
 
-_PRESET = PRESETS["ztf"]
-_IN_UNITS_OF_NOISE = _PRESET.stamps["fast"].steps
+_SURVEY = "ztf"
+_PRESET = PRESETS[_SURVEY]
 RESULTS_NAME = "designs.jsonl"
 
 
-@dataclass(frozen=True)
-class Design:
-    """A network and the stamps that it is given."""
-
-    name: str
-    build: Callable[..., keras.Model]
-    stamps: StampSpec
-
-    def network(self) -> keras.Model:
-        """The network, untrained."""
-        return self.build(
-            size=self.stamps.size,
-            channels=len(self.stamps.channels),
-            features=len(_PRESET.features),
-            classes=len(CLASSES),
-        )
+def _design(name: str, architecture: str = "fast", size: int = 63, **network: Any) -> Recipe:
+    """A network for stamps in units of the noise."""
+    stamps = {_SURVEY: StampSpec(channels=STAMP_NAMES, size=size, steps=_PRESET.stamps.steps)}
+    return Recipe(name, "", architecture, FitOptions(), stamps, network=network)
 
 
-def _like_fast(name: str, size: int = 63, **options: Any) -> Design:
-    stamps = StampSpec(channels=STAMP_NAMES, size=size, steps=_IN_UNITS_OF_NOISE)
-    return Design(name, partial(fast_network, **options), stamps)
-
-
-def _of_architecture(name: str) -> Design:
-    return Design(name, ARCHITECTURES[name], _PRESET.stamps[name])
+def _of_recipe(recipe: Recipe) -> Recipe:
+    """The network of a recipe, with the features and the training that all designs have."""
+    features = recipe.features if recipe.features.get(_SURVEY) == () else {}
+    return replace(recipe, features=features, options=FitOptions())
 
 
 DESIGNS = (
-    *(_of_architecture(name) for name in ARCHITECTURES if name != "fast"),
-    _like_fast("fast"),
-    _like_fast("fast, half as wide", fovea_widths=(6, 8, 12, 12), context_widths=(3, 5, 6)),
-    _like_fast("fast, twice as wide", fovea_widths=(24, 32, 48, 48), context_widths=(12, 18, 24)),
-    _like_fast("fast, shallow", fovea_widths=(12, 24), context_widths=(6, 12)),
-    _like_fast("fast, deep", fovea_widths=(12, 16, 24, 24, 24, 24), context_widths=(6, 9, 12, 12)),
-    _like_fast("fast, kernels 5 x 5", kernel=5),
-    _like_fast("fast, stamps 33 x 33", size=33),
-    _like_fast("fast, stamps 21 x 21", size=21),
-    Design("means in rings", ring_network, _PRESET.stamps["fast"]),
-    Design("metadata alone", metadata_network, _PRESET.stamps["paper-2021"]),
+    *map(_of_recipe, RECIPES.values()),
+    _design("fast, half as wide", fovea_widths=(6, 8, 12, 12), context_widths=(3, 5, 6)),
+    _design("fast, twice as wide", fovea_widths=(24, 32, 48, 48), context_widths=(12, 18, 24)),
+    _design("fast, shallow", fovea_widths=(12, 24), context_widths=(6, 12)),
+    _design("fast, deep", fovea_widths=(12, 16, 24, 24, 24, 24), context_widths=(6, 9, 12, 12)),
+    _design("fast, kernels 5 x 5", kernel=5),
+    _design("fast, stamps 33 x 33", size=33),
+    _design("fast, stamps 21 x 21", size=21),
+    _design("means in rings", "rings"),
+    _design("metadata alone", "metadata", size=21),
 )
-"""What is measured."""
+"""What is measured; of each the network, its stamps and features."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,35 +101,21 @@ class Result:
     seconds: float
 
 
-def learning_examples(paths: Sequence[Path], labels_csv: Path) -> Examples:
-    """The labelled ZTF alerts that are not of the test split; paths and table as for `train.train_stamp`.
-
-    Raises
-    ------
-    ValueError
-        The table can't be read, or there is no such alert.
-    """
-    labels = {key: label for key, label in read_labels(labels_csv).items() if label.split != "test"}
-    examples = load_examples(paths, labels, _PRESET.survey, _PRESET.features)
-    if not examples.alerts:
-        raise ValueError("there is no labelled ztf alert to learn from")
-    return examples
-
-
 def survey_designs(
-    real: Examples,
+    paths: Sequence[Path],
+    labels_csv: Path,
     out: Path,
     budget: Budget,
     *,
-    designs: Sequence[Design] = DESIGNS,
+    designs: Sequence[Recipe] = DESIGNS,
     progress: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
-    """Teach and judge every design on every fold of the objects.
+    """Teach and judge every design on every fold of the objects of the labelled ZTF alerts, but those for the test.
 
     Parameters
     ----------
-    real
-        What `learning_examples` gives.
+    paths, labels_csv
+        As for `train.train_stamp`.
     out
         Folder of the results, one line of JSON for each design and fold.  What is there already, under the same budget,
         is not done again.
@@ -171,16 +126,30 @@ def survey_designs(
     -------
     list of Result
         Of this budget, those that were there already among them.
+
+    Raises
+    ------
+    ValueError
+        As for `preparation.prepare`.
     """
     out.mkdir(parents=True, exist_ok=True)
     results = [result for result in read_results(out) if result.budget == budget]
     done = {(result.design, result.fold) for result in results}
-    simulated = simulated_examples(_PRESET.survey, budget.simulated, budget.seed, _PRESET.features)
-    folds = folds_by_object(real.labels, budget.folds, np.random.default_rng(budget.seed))
-    fold_of_object = {label.object_id: int(fold) for label, fold in zip(real.labels, folds, strict=True)}
     for design in designs:
         missing = [fold for fold in range(budget.folds) if (design.name, fold) not in done]
-        for result in _judged(design, missing, real, simulated, fold_of_object, budget):
+        if not missing:
+            continue
+        options = FitOptions(pretraining=budget.pretraining, iterations=budget.iterations, members=budget.folds)
+        prepared = prepare(
+            paths,
+            labels_csv,
+            replace(design, options=options),
+            out / "cache",
+            survey=_SURVEY,
+            seed=budget.seed,
+            simulated=budget.simulated,
+        )
+        for result in _judged(prepared, missing, budget):
             with (out / RESULTS_NAME).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(result)) + "\n")
             results.append(result)
@@ -196,29 +165,26 @@ def read_results(folder: Path) -> list[Result]:
     return [Result(**(each | {"budget": Budget(**each["budget"])})) for each in raw]
 
 
-def _judged(
-    design: Design,
-    folds: Sequence[int],
-    real: Examples,
-    simulated: Examples,
-    fold_of_object: Mapping[str, int],
-    budget: Budget,
-) -> Iterator[Result]:
-    """The results of a design for these folds."""
-    if not folds:
-        return
-    manifest = _manifest(design, real)
-    examples = classifiable(real, manifest)
-    arrays, synthetic = to_arrays(examples, manifest), to_arrays(simulated, manifest)
-    fold_of = np.array([fold_of_object[label.object_id] for label in examples.labels])
+def _judged(prepared: Prepared, folds: Sequence[int], budget: Budget) -> Iterator[Result]:
+    """The results of a design for these folds: one network for each, that learns from all others."""
     for fold in folds:
         start = time.perf_counter()
-        network = _fitted(design, manifest, arrays, synthetic, fold_of == fold, budget)
+        [network] = fit_stamp_network(
+            prepared.build,
+            prepared.real,
+            prepared.simulated,
+            # A network leaves out the fold of its own number, and there is but one.
+            np.where(prepared.folds == NOT_LEARNED, NOT_LEARNED, np.where(prepared.folds == fold, 0, 1)),
+            classes=len(CLASSES),
+            first=first_features(prepared.manifest.features),
+            options=replace(prepared.recipe.options, members=1),
+            seed=budget.seed,
+        )
         seconds = time.perf_counter() - start
-        held_out = arrays.take(fold_of == fold)
-        said = scores(held_out.truth, predict(network, held_out)[PROBABILITIES], CLASSES)
+        held_out = np.flatnonzero(prepared.folds == fold)
+        said = scores(prepared.real.truth[held_out], predict(network, prepared.real, held_out)[PROBABILITIES], CLASSES)
         yield Result(
-            design=design.name,
+            design=prepared.recipe.name,
             fold=fold,
             budget=budget,
             megaflops=round(megaflops(network), 3),
@@ -229,41 +195,3 @@ def _judged(
             balanced_accuracy=said["balanced_accuracy"],
             seconds=round(seconds, 1),
         )
-
-
-def _fitted(
-    design: Design, manifest: Manifest, real: Arrays, simulated: Arrays, held_out: NDArray[np.bool_], budget: Budget
-) -> keras.Model:
-    """One network that learns from all real alerts but those held out."""
-    options = FitOptions(pretraining=budget.pretraining, iterations=budget.iterations, members=1)
-    [network] = fit_stamp_network(
-        design.network,
-        real,
-        simulated,
-        np.where(held_out, 0, 1),  # a member leaves out the fold of its own number
-        classes=len(CLASSES),
-        first=first_features(manifest.features),
-        options=options,
-        seed=budget.seed,
-    )
-    return network
-
-
-def _manifest(design: Design, real: Examples) -> Manifest:
-    """What turns alerts into the tensors of this design."""
-    manifest = Manifest(
-        name="design",
-        version="0.1.0",
-        kind="stamp",
-        survey=_PRESET.survey,
-        description=design.name,
-        taxonomy=TAXONOMY,
-        taxonomy_version=TAXONOMY_VERSION,
-        classes=CLASSES,
-        preprocessing_version="1",
-        stamps=design.stamps,
-        features=_PRESET.features,
-        model=ModelSpec(signatures={"float32": ""}),
-    )
-    true = [alert for alert, label in zip(real.alerts, real.labels, strict=True) if not label.doctored_metadata]
-    return replace(manifest, features=standardised(manifest, _PRESET.median_fill, true))

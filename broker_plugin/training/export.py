@@ -9,50 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from broker_plugin.bundles import Manifest, ModelSpec, NoveltySpec
+from broker_plugin.bundles import Manifest, ModelSpec
 from broker_plugin.bundles.manifest import MANIFEST_NAME
 from broker_plugin.bundles.store import SAVED_MODEL, bundle_files, file_sha256
 from broker_plugin.training.architecture import EMBEDDING, PROBABILITIES
 
-DISTANCE = "distance"
+STRANGENESS = "strangeness"
 _SIGNATURES = {"float32": "serving_default", "bfloat16": "serving_bfloat16"}
-
-
-class EmbeddingDistance:
-    """How far an alert lies from the training data: Mahalanobis distance of its embedding to the nearest class.
-
-    One covariance for all classes (Lee et al. 2018, arXiv:1807.03888), shrunk towards the diagonal because
-    the classes have hardly more members than the embedding has dimensions.
-
-    Parameters
-    ----------
-    embedding
-        (n, d), of the training set.
-    truth
-        (n,), class numbers.
-    """
-
-    def __init__(self, embedding: np.ndarray, truth: np.ndarray, shrinkage: float = 0.2) -> None:
-        data = embedding.astype(np.float64)
-        self.means = np.stack([data[truth == c].mean(axis=0) for c in np.unique(truth)]).astype(np.float32)
-        residual = np.concatenate([data[truth == c] - data[truth == c].mean(axis=0) for c in np.unique(truth)])
-        covariance = residual.T @ residual / len(residual)
-        diagonal = np.diag(np.maximum(np.diag(covariance), 1e-6 * max(float(np.trace(covariance)), 1.0)))
-        precision = np.linalg.inv((1.0 - shrinkage) * covariance + shrinkage * diagonal)
-        self.whitening = np.linalg.cholesky(precision).astype(np.float32)  # |L^T x|^2 = x^T P x
-
-    def of(self, embedding: np.ndarray) -> np.ndarray:
-        """Distance of each row of (n, d)."""
-        offset = (embedding[:, None, :] - self.means) @ self.whitening
-        return np.asarray(np.sqrt((offset**2).sum(axis=2).min(axis=1)))
-
-
-def novelty_of(held_out_distances: np.ndarray) -> NoveltySpec:
-    """The quantiles of the distance over alerts that the network has not learned by heart, (n,)."""
-    quantiles = np.quantile(held_out_distances, np.linspace(0.0, 1.0, 101))
-    return NoveltySpec("mahalanobis-embedding", tuple(round(float(q), 6) for q in quantiles))
 
 
 def write_bundle(
@@ -60,7 +24,7 @@ def write_bundle(
     manifest: Manifest,
     network: keras.Model,
     build: Callable[[], keras.Model],
-    distances: Sequence[EmbeddingDistance],
+    strangeness: Sequence[keras.Model],
     model_card: str,
 ) -> Manifest:
     """Write SavedModel, model card and manifest to ``folder``, which is made anew.
@@ -69,9 +33,9 @@ def write_bundle(
     ----------
     build
         Makes the untrained network, for the signatures in other precisions.
-    distances
-        For each part of the network's embedding, in their order; their mean is the output ``distance``.  Where there
-        is none, the bundle tells no novelty.
+    strangeness
+        For each part of the network's embedding, in their order, what makes one number of it; their mean is the output
+        ``strangeness``.  Where there is none, the bundle tells no novelty.
 
     Returns
     -------
@@ -81,14 +45,14 @@ def write_bundle(
     if folder.exists():
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
-    _save(folder / SAVED_MODEL, manifest, network, build, distances)
+    _save(folder / SAVED_MODEL, manifest, network, build, strangeness)
     (folder / "MODEL_CARD.md").write_text(model_card, encoding="utf-8")
     done = replace(
         manifest,
         model=ModelSpec(
             signatures=_SIGNATURES,
             features_input="features" if manifest.features else None,
-            distance_output=DISTANCE if distances else None,
+            distance_output=STRANGENESS if strangeness else None,
         ),
         versions=_versions(),
         files={name: file_sha256(folder / name) for name in bundle_files(folder)},
@@ -102,7 +66,7 @@ def _save(
     manifest: Manifest,
     network: keras.Model,
     build: Callable[[], keras.Model],
-    distances: Sequence[EmbeddingDistance],
+    strangeness: Sequence[keras.Model],
 ) -> None:
     import tensorflow as tf
 
@@ -117,15 +81,14 @@ def _save(
 
     module = tf.Module()
     # Only the weights are kept with the SavedModel: a tracked Keras model would bring its optimizer along.
-    module.weights = [[variable.value for variable in model.variables] for model in (network, in_bfloat16)]
+    module.weights = [
+        [variable.value for variable in model.variables] for model in (network, in_bfloat16, *strangeness)
+    ]
 
-    def mean_distance(embedding: Any) -> Any:
-        parts = tf.split(tf.cast(embedding, tf.float32), len(distances), axis=1)
-        nearest = []
-        for part, distance in zip(parts, distances, strict=True):
-            whitened = tf.linalg.matmul(part[:, None, :] - distance.means, distance.whitening)
-            nearest.append(tf.sqrt(tf.reduce_min(tf.reduce_sum(whitened**2, axis=2), axis=1)))
-        return tf.add_n(nearest) / float(len(nearest))
+    def mean_strangeness(embedding: Any) -> Any:
+        parts = tf.split(tf.cast(embedding, tf.float32), len(strangeness), axis=1)
+        each = [of(part, training=False)[:, 0] for of, part in zip(strangeness, parts, strict=True)]
+        return tf.add_n(each) / float(len(each))
 
     def signature(model: keras.Model) -> Any:
         inputs = [tf.TensorSpec((None, size, size, channels), tf.float32, "stamps")]
@@ -138,7 +101,7 @@ def _save(
                 features = tf.zeros((tf.shape(stamps)[0], 0))
             outputs = model([stamps, features], training=False)
             answer = {PROBABILITIES: tf.cast(outputs[PROBABILITIES], tf.float32)}
-            return answer | {DISTANCE: mean_distance(outputs[EMBEDDING])} if distances else answer
+            return answer | {STRANGENESS: mean_strangeness(outputs[EMBEDDING])} if strangeness else answer
 
         return serve
 

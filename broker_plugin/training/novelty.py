@@ -13,12 +13,10 @@ import numpy as np
 from keras import layers
 from numpy.typing import NDArray
 
-from broker_plugin.alert import Alert, Identity
 from broker_plugin.bundles import Manifest, NoveltySpec
 from broker_plugin.evaluation.spoilt import SPOILINGS
-from broker_plugin.tensors.metadata import feature_matrix
 from broker_plugin.training.architecture.blocks import SteadyDense
-from broker_plugin.training.dataset import Arrays
+from broker_plugin.training.dataset import Arrays, unknown_features
 
 METHOD = "outlier-exposure"
 KEPT_BACK = frozenset({"noise with random shapes", "tiles exchanged"})
@@ -48,21 +46,23 @@ def fit_strangeness(embed: Embed, usual: Arrays, manifest: Manifest, seed: int) 
     keras.utils.set_random_seed(seed)
     rng = np.random.default_rng(seed)
     strange = np.concatenate([embed(arrays) for arrays in _strange(usual, manifest, rng)])
-    embeddings = [embed(usual), strange]
-    known = embeddings[0]
-    mean, spread = known.mean(axis=0), known.std(axis=0) + 1e-3
-
-    inputs = keras.Input((known.shape[1],))
-    x = layers.Normalization(mean=mean, variance=spread**2)(inputs)
-    x = layers.Dropout(0.2)(SteadyDense(_UNITS, activation="relu")(x))
-    network = keras.Model(inputs, SteadyDense(1)(x))
+    known = embed(usual)
+    network = strangeness_network(known.mean(axis=0), known.std(axis=0) + 1e-3)
     network.compile(keras.optimizers.AdamW(2e-3, weight_decay=0.02), keras.losses.BinaryCrossentropy(from_logits=True))
     truth = np.repeat([0.0, 1.0], [len(known), len(strange)])
     weight = np.repeat([0.5 / len(known), 0.5 / len(strange)], [len(known), len(strange)]) * len(truth)
     network.fit(
-        np.concatenate(embeddings), truth, _BATCH, _EPOCHS, verbose=0, sample_weight=weight.astype(np.float32)
+        np.concatenate([known, strange]), truth, _BATCH, _EPOCHS, verbose=0, sample_weight=weight.astype(np.float32)
     )
     return network
+
+
+def strangeness_network(mean: NDArray[np.float32], spread: NDArray[np.float32]) -> keras.Model:
+    """Build the untrained network, for embeddings of this mean and standard deviation, (d,)."""
+    embedding = keras.Input(mean.shape)
+    x = layers.Normalization(mean=mean, variance=spread**2)(embedding)
+    x = layers.Dropout(0.2)(SteadyDense(_UNITS, activation="relu")(x))
+    return keras.Model(embedding, SteadyDense(1)(x))
 
 
 def novelty_of(held_out: NDArray[np.floating]) -> NoveltySpec:
@@ -72,8 +72,7 @@ def novelty_of(held_out: NDArray[np.floating]) -> NoveltySpec:
 
 
 def _strange(usual: Arrays, manifest: Manifest, rng: np.random.Generator) -> Iterator[Arrays]:
-    nothing_known = feature_matrix([Alert(Identity())], manifest.features).values
-    without_metadata = np.repeat(nothing_known, len(usual), axis=0)
+    without_metadata = np.tile(unknown_features(manifest.features), (len(usual), 1))
     yield Arrays(usual.stamps, without_metadata, usual.truth, usual.weight)
     for name, spoil in SPOILINGS.items():
         if name not in KEPT_BACK:

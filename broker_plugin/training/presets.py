@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from broker_plugin.alert import STAMP_NAMES
@@ -12,6 +11,8 @@ CLASSES = ("AGN", "SN", "VS", "asteroid", "bogus")
 TAXONOMY = "alerce-stamp"
 TAXONOMY_VERSION = "1.0"
 """The five classes of Carrasco-Davis et al. 2021: AGN, supernova, variable star, asteroid, bogus."""
+PREPROCESSING_VERSION = "1.1"
+"""What the stage makes of a packet by one manifest may change with it."""
 
 
 @dataclass(frozen=True)
@@ -23,14 +24,14 @@ class Preset:
     features
         Without mean and std, which the training set gives; so does the fill where ``median_fill`` names it.
     stamps
-        By the name of the architecture, how the stamps are prepared for it.
+        How the stamps are prepared for our own networks.
     median_fill
         Features whose missing values are best guessed by the median; the fill of the others has a meaning.
     """
 
     name: str
     survey: str
-    stamps: Mapping[str, StampSpec]
+    stamps: StampSpec
     features: tuple[FeatureSpec, ...]
     median_fill: frozenset[str]
 
@@ -103,21 +104,11 @@ _RUBIN_FEATURES = (
 _IN_UNITS_OF_NOISE = ("scale_noise", "crop", "nan_to_zero")
 
 
-def _like_the_paper(size: int) -> dict[str, StampSpec]:
-    """The stamps of the forms of the 2021 network."""
-    names = ("paper-2021", "paper-2021-5x5", "paper-2021-images")
-    return dict.fromkeys(names, StampSpec(channels=STAMP_NAMES, size=size))
-
-
 PRESETS = {
     "ztf": Preset(
         name="stamp-ztf",
         survey="ztf",
-        stamps={
-            "fast": StampSpec(channels=STAMP_NAMES, size=63, steps=_IN_UNITS_OF_NOISE),
-            **_like_the_paper(21),
-            "enhanced-2024": StampSpec(channels=STAMP_NAMES, size=33),
-        },
+        stamps=StampSpec(channels=STAMP_NAMES, size=63, steps=_IN_UNITS_OF_NOISE),
         features=_ZTF_FEATURES,
         median_fill=frozenset(
             {"magpsf", "sigmapsf", "classtar", "chinr", "sharpnr"}
@@ -128,11 +119,7 @@ PRESETS = {
         name="stamp-rubin",
         survey="rubin",
         # 29 pixels are 5.8 arcsec, the most that a 30-pixel cutout has around a centre that may be either middle pixel.
-        stamps={
-            "fast": StampSpec(channels=STAMP_NAMES, size=29, steps=_IN_UNITS_OF_NOISE),
-            **_like_the_paper(29),
-            "enhanced-2024": StampSpec(channels=STAMP_NAMES, size=29),
-        },
+        stamps=StampSpec(channels=STAMP_NAMES, size=29, steps=_IN_UNITS_OF_NOISE),
         features=_RUBIN_FEATURES,
         median_fill=frozenset(
             {"psf_flux", "science_flux", "template_flux", "snr", "extendedness", "difference_over_template"}

@@ -25,8 +25,7 @@ from broker_plugin.bundles import BundleError, FeatureSpec, Manifest, ModelSpec,
 from broker_plugin.bundles.store import file_sha256
 from broker_plugin.training.architecture import EMBEDDING, PROBABILITIES, paper_image_network, paper_network
 from broker_plugin.training.export import write_bundle
-from broker_plugin.training.presets import CLASSES, TAXONOMY, TAXONOMY_VERSION
-from broker_plugin.training.train import PREPROCESSING_VERSION
+from broker_plugin.training.presets import CLASSES, PREPROCESSING_VERSION, TAXONOMY, TAXONOMY_VERSION
 
 if TYPE_CHECKING:
     import keras

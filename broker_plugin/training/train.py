@@ -1,11 +1,11 @@
-"""From packets and a table of labels to a bundle, in one call."""
+"""From labelled alerts to a bundle, in one call."""
 
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,36 +13,24 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from broker_plugin.bundles import Manifest, ModelSpec
-from broker_plugin.evaluation.examples import (
-    Examples,
-    Label,
-    as_sent,
-    classifiable,
-    labelled_surveys,
-    load_examples,
-    read_labels,
-)
+from broker_plugin.bundles import Manifest
+from broker_plugin.evaluation.examples import Label
 from broker_plugin.evaluation.scores import best_temperature, scores
 from broker_plugin.models import calibrated
-from broker_plugin.training.architecture import ARCHITECTURES, EMBEDDING, IMAGES_ALONE, PROBABILITIES, averaged
-from broker_plugin.training.dataset import (
-    Arrays,
-    first_features,
-    folds_by_object,
-    simulated_examples,
-    standardised,
-    to_arrays,
-)
-from broker_plugin.training.export import EmbeddingDistance, novelty_of, write_bundle
-from broker_plugin.training.fit import FitOptions, fit_stamp_network, predict
-from broker_plugin.training.presets import CLASSES, PRESETS, TAXONOMY, TAXONOMY_VERSION, Preset
+from broker_plugin.training.architecture import EMBEDDING, PROBABILITIES, averaged
+from broker_plugin.training.checkpoints import CHECKPOINT_NAME, CheckpointFile
+from broker_plugin.training.dataset import Arrays, first_features, joined
+from broker_plugin.training.export import write_bundle
+from broker_plugin.training.fit import NOT_LEARNED, FitOptions, Progress, fit_stamp_network, predict
+from broker_plugin.training.learning_curve import write_learning_curve
+from broker_plugin.training.model_card import model_card
+from broker_plugin.training.novelty import fit_strangeness, novelty_of
+from broker_plugin.training.preparation import Prepared, chosen_recipe, prepare, prepare_original
+from broker_plugin.training.presets import CLASSES
+from broker_plugin.training.recipes import DEFAULT_RECIPE, Recipe
 
-PREPROCESSING_VERSION = "1.1"
+SCORES_NAME = "scores.json"
 _STRONG_TRUST = (1, 2)
-
-Progress = Callable[[int, int, str], None]
-"""Called with iterations done, iterations at the most, and a line to show."""
 
 
 def train_stamp(
@@ -54,10 +42,14 @@ def train_stamp(
     name: str | None = None,
     version: str = "0.1.0",
     seed: int = 1,
-    architecture: str = "fast",
+    recipe: Recipe | str = DEFAULT_RECIPE,
+    options: FitOptions | None = None,
     simulated: int = 0,
     score_test: bool = True,
-    options: FitOptions | None = None,
+    work: Path | None = None,
+    cache: Path | None = None,
+    resume: bool = False,
+    checkpoint_every: int = 1000,
     command: str = "",
     notes: str = "",
     progress: Progress = lambda done, total, text: None,
@@ -67,7 +59,8 @@ def train_stamp(
     Alerts whose label says ``test`` in the column ``split`` are scored at the end and used for nothing
     else.  The others are dealt into folds by object; each of the networks that are averaged leaves out one of them,
     and what they say of the alerts they have not seen gives the temperature, the scale of novelty and the scores of
-    the cross-validation.
+    the cross-validation.  A recipe with one network sets alerts aside for validation instead, which give the same:
+    those whose label says ``validation``, or some of each class if none does.  So it does for the test.
 
     Parameters
     ----------
@@ -77,158 +70,231 @@ def train_stamp(
         See `evaluation.examples.read_labels`.
     out
         The bundle's folder; made anew.
-    architecture
-        One of `architecture.ARCHITECTURES`.
+    recipe
+        How to train: a `Recipe`, or the name of one of `recipes.RECIPES`.
+    options
+        In the place of the recipe's own.
     simulated
         Synthetic alerts of each class to learn from first, and besides; none is validated or tested on.
     score_test
         False leaves the test split closed, as long as choices are still to be made.
     survey
         ``ztf`` or ``rubin``; None where the labelled alerts are of one survey, which then it is.
+    work
+        Folder for what the fit leaves behind: checkpoints, ``learning_curve.csv`` and, with matplotlib,
+        ``learning_curve.png``.  Without it, `default_work`.
+    cache
+        Folder for the prepared stamps, which other fits to the same alerts use too; ``cache`` in `work` without it.
+    resume
+        Go on from the checkpoint in `work`, if there is one.  The bundle is then the same as without interruption.
+    checkpoint_every
+        Batches between two checkpoints, at least.
     command
         What was typed, for the manifest.
     notes
         What else a reader of the model card should know, in Markdown.
+    progress
+        Called after each check with iterations done, iterations that are planned, and a line to show.
 
     Raises
     ------
     ValueError
-        The table of labels can't be read, a class is not of the taxonomy, or too few alerts or objects have labels.
+        The table of labels can't be read, a class is not of the taxonomy, too few alerts or objects have labels, or
+        the checkpoint is of another fit.
     """
-    options = options or FitOptions()
-    labels = read_labels(labels_csv)
-    unknown = sorted({label.class_name for label in labels.values()} - set(CLASSES))
-    if unknown:
-        raise ValueError(f"{labels_csv}: class {unknown[0]!r} is not one of {', '.join(CLASSES)}")
-    survey = survey or _only_survey(paths, labels)
-    preset = PRESETS[survey]
-    if architecture not in ARCHITECTURES:
-        raise ValueError(f"architecture {architecture!r} is not one of {', '.join(ARCHITECTURES)}")
-    examples = load_examples(paths, labels, survey, preset.features)
-    learning = examples.where(label.split != "test" for label in examples.labels)
-    testing = examples.where(label.split == "test" for label in examples.labels)
-    if len(learning.alerts) < 2 * len(CLASSES):
-        raise ValueError(f"{len(learning.alerts)} labelled {survey} alerts are too few to learn from")
-
-    manifest = _manifest(preset, name or preset.name, version, architecture, learning)
-    learning = classifiable(learning, manifest)
-    real = to_arrays(learning, manifest)
-    folds = folds_by_object(learning.labels, options.members, np.random.default_rng(seed))
-    if len(np.unique(folds)) < options.members:
-        raise ValueError(f"the labelled {survey} alerts are of too few objects for {options.members} folds")
-    synthetic = None
-    if simulated:
-        synthetic = to_arrays(simulated_examples(survey, simulated, seed, preset.features), manifest)
-
-    def build() -> keras.Model:
-        return ARCHITECTURES[architecture](
-            size=manifest.stamps.size,
-            channels=len(manifest.stamps.channels),
-            features=len(manifest.features),
-            classes=len(CLASSES),
-            dropout=options.dropout,
-        )
-
-    members = fit_stamp_network(
-        build,
-        real,
-        synthetic,
-        folds,
-        classes=len(CLASSES),
-        first=first_features(manifest.features),
-        options=options,
+    recipe = chosen_recipe(recipe, options)
+    work = work or default_work(out)
+    prepared = prepare(
+        paths,
+        labels_csv,
+        recipe,
+        cache or work / "cache",
+        survey=survey,
+        name=name,
+        version=version,
         seed=seed,
-        progress=lambda iteration, text: progress(iteration, options.total(synthetic is not None), text),
+        simulated=simulated,
     )
-    network = averaged(members)
-    distances, held_out_said, held_out_distance = _held_out(
-        members, to_arrays(as_sent(learning), manifest), synthetic, folds
-    )
-    temperature = best_temperature(real.truth, held_out_said)
-    said = calibrated(held_out_said, temperature)
-    metrics = _scores_by_trust("cross_validation", real.truth, said, learning.labels)
-    if testing.alerts and score_test:
-        metrics |= _test_metrics(testing, network, manifest, temperature)
-    manifest = replace(
-        manifest,
-        temperature=temperature,
-        novelty=novelty_of(held_out_distance),
-        training={
-            "command": command,
-            "seed": seed,
-            "architecture": architecture,
-            "alerts": len(learning.alerts),
-            "alerts_by_class": dict(sorted(Counter(label.class_name for label in learning.labels).items())),
-            "simulated_per_class": simulated,
-            "labels_sha256": learning.digest(),
-            "options": asdict(options),
-            "parameters": int(network.count_params()),
-        },
-        metrics=metrics,
-    )
-    card = _model_card(manifest, learning, simulated, notes)
-    return write_bundle(out, manifest, network, lambda: averaged([build() for _ in members]), distances, card)
+    members = _fitted(prepared, seed, work, resume, checkpoint_every, progress)
+    result = _scored(prepared, members, seed, score_test)
+    manifest = _described(result, prepared, seed, simulated, command)
+    card = model_card(manifest, prepared.labels(prepared.learning), simulated, notes)
+    build = partial(_untrained, prepared, len(members))
+    return write_bundle(out, manifest, result.network, build, result.strangeness, card)
 
 
-def _only_survey(paths: Sequence[Path], labels: Mapping[int, Label]) -> str:
-    surveys = labelled_surveys(paths, labels)
-    if len(surveys) != 1:
-        found = " and ".join(sorted(surveys)) or "no survey"
-        raise ValueError(f"the labelled alerts are of {found}: say which survey to learn from")
-    return next(iter(surveys))
+def train_original(
+    path: Path,
+    out: Path,
+    *,
+    recipe: Recipe | str,
+    name: str | None = None,
+    version: str = "0.1.0",
+    seed: int = 1,
+    score_test: bool = True,
+    work: Path | None = None,
+    cache: Path | None = None,
+    resume: bool = False,
+    checkpoint_every: int = 1000,
+    command: str = "",
+    notes: str = "",
+    progress: Progress = lambda done, total, text: None,
+) -> Manifest:
+    """Fit a stamp classifier to the data set of Carrasco-Davis et al. 2021; see `train_stamp`.
+
+    Parameters
+    ----------
+    path
+        One of the pickles of `original_dataset`.
+    out
+        Folder for the bundle; or, where the features of the data set were normalised by numbers that are not in it, for
+        ``scores.json`` alone, since no packet could be made into the same tensors.
+
+    Raises
+    ------
+    ValueError
+        The file is no such data set, the recipe is not one of the papers', or the checkpoint is of another fit.
+    """
+    recipe = chosen_recipe(recipe)
+    work = work or default_work(out)
+    prepared = prepare_original(path, recipe, cache or work / "cache", name=name, version=version)
+    members = _fitted(prepared, seed, work, resume, checkpoint_every, progress)
+    result = _scored(prepared, members, seed, score_test)
+    manifest = _described(result, prepared, seed, 0, command)
+    if prepared.servable:
+        card = model_card(manifest, prepared.labels(prepared.learning), 0, notes)
+        build = partial(_untrained, prepared, len(members))
+        return write_bundle(out, manifest, result.network, build, result.strangeness, card)
+    out.mkdir(parents=True, exist_ok=True)
+    told = {"training": manifest.training, "metrics": manifest.metrics, "temperature": manifest.temperature}
+    (out / SCORES_NAME).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    return manifest
+
+
+def default_work(out: Path) -> Path:
+    """Where a fit leaves its checkpoints and its learning curve: beside the bundle, ``.training`` after its name."""
+    return out.with_name(out.name + ".training")
+
+
+def _fitted(
+    prepared: Prepared, seed: int, work: Path, resume: bool, checkpoint_every: int, progress: Progress
+) -> list[keras.Model]:
+    work.mkdir(parents=True, exist_ok=True)
+    return fit_stamp_network(
+        prepared.build,
+        prepared.real,
+        prepared.simulated,
+        prepared.folds,
+        classes=len(CLASSES),
+        first=first_features(prepared.manifest.features),
+        options=prepared.recipe.options,
+        seed=seed,
+        progress=progress,
+        checkpoints=CheckpointFile(work / CHECKPOINT_NAME, prepared.identity(seed), checkpoint_every),
+        resume=resume,
+        curve=partial(write_learning_curve, work),
+    )
+
+
+@dataclass(frozen=True)
+class _Result:
+    """A network that is fitted, what is measured from, and how well it does."""
+
+    network: keras.Model
+    strangeness: list[keras.Model]
+    temperature: float
+    held_out_strangeness: NDArray[np.float64]
+    metrics: dict[str, dict[str, Any]]
+
+
+def _scored(prepared: Prepared, members: list[keras.Model], seed: int, score_test: bool) -> _Result:
+    as_sent = prepared.alerts.arrays(prepared.manifest.features, as_sent=True)
+    strangeness, raw, how_strange = _held_out(prepared, members, as_sent, seed)
+    held_out, testing = prepared.held_out, prepared.testing
+    temperature = best_temperature(as_sent.truth[held_out], raw)
+    kind = "validation" if prepared.recipe.holds_out else "cross_validation"
+    metrics = _scores_by_trust(kind, as_sent.truth[held_out], calibrated(raw, temperature), prepared.labels(held_out))
+    network = _one_network(members)
+    if testing.size and score_test:
+        # As a user of the stage would measure them: every packet as it was sent, doctored or not.
+        raw = predict(network, as_sent, testing)[PROBABILITIES].astype(np.float64)
+        metrics |= _scores_by_trust(
+            "test", as_sent.truth[testing], calibrated(raw, temperature), prepared.labels(testing)
+        )
+    return _Result(network, strangeness, temperature, how_strange, metrics)
+
+
+def _one_network(members: Sequence[keras.Model]) -> keras.Model:
+    return members[0] if len(members) == 1 else averaged(members)
+
+
+def _untrained(prepared: Prepared, count: int) -> keras.Model:
+    return _one_network([prepared.build() for _ in range(count)])
 
 
 def _held_out(
-    members: Sequence[keras.Model], real: Arrays, simulated: Arrays | None, folds: NDArray[np.int64]
-) -> tuple[list[EmbeddingDistance], NDArray[np.float64], NDArray[np.float64]]:
-    """Each member's distance; and of every real alert, what the member that has not seen it says, and its distance.
+    prepared: Prepared, members: Sequence[keras.Model], real: Arrays, seed: int
+) -> tuple[list[keras.Model], NDArray[np.float64], NDArray[np.float64]]:
+    """Of each member, what tells how strange an alert is; and of real alerts that a member has left out, what it says.
 
-    Distances are from the real alerts learned from, and from the simulated ones of classes that have no real one.
+    What is not strange are real alerts that the member has learned from, and as many simulated ones of each class.
     """
-    distances = []
-    said, distance = np.empty((len(real), len(CLASSES))), np.empty(len(real))
-    only_simulated = simulated.take(~np.isin(simulated.truth, real.truth)) if simulated else None
+    strangeness = []
+    said, how_strange = np.empty((len(real), len(CLASSES))), np.empty(len(real))
     for fold, member in enumerate(members):
-        outputs, left_out = predict(member, real), folds == fold
-        embedding, truth = outputs[EMBEDDING][~left_out], real.truth[~left_out]
-        if only_simulated:
-            embedding = np.concatenate([embedding, predict(member, only_simulated)[EMBEDDING]])
-            truth = np.concatenate([truth, only_simulated.truth])
-        distances.append(EmbeddingDistance(embedding, truth))
-        said[left_out] = outputs[PROBABILITIES][left_out]
-        distance[left_out] = distances[-1].of(outputs[EMBEDDING][left_out])
-    return distances, said, distance
+        learned = np.flatnonzero((prepared.folds != fold) & (prepared.folds != NOT_LEARNED))
+        usual = prepared.real.take(learned)
+        if prepared.simulated is not None:
+            usual = joined(usual, _some_of_each_class(prepared.simulated, len(learned), seed))
+        embed = partial(_embedding, member)
+        strangeness.append(fit_strangeness(embed, usual, prepared.manifest, seed))
+        left_out = np.flatnonzero(prepared.folds == fold)
+        outputs = predict(member, real, left_out)
+        said[left_out] = outputs[PROBABILITIES]
+        how_strange[left_out] = strangeness[-1].predict(outputs[EMBEDDING], verbose=0)[:, 0]
+    return strangeness, said[prepared.held_out], how_strange[prepared.held_out]
 
 
-def _manifest(preset: Preset, name: str, version: str, architecture: str, train: Examples) -> Manifest:
-    """The manifest as far as it is known before the fit: with the features of the training set."""
-    manifest = Manifest(
-        name=name,
-        version=version,
-        kind="stamp",
-        survey=preset.survey,
-        description=f"Stamp classifier for {preset.survey} alerts: the network {architecture!r}.",
-        taxonomy=TAXONOMY,
-        taxonomy_version=TAXONOMY_VERSION,
-        classes=CLASSES,
-        preprocessing_version=PREPROCESSING_VERSION,
-        stamps=preset.stamps[architecture],
-        features=() if architecture in IMAGES_ALONE else preset.features,
-        model=ModelSpec(signatures={"float32": ""}),
+def _embedding(member: keras.Model, arrays: Arrays) -> NDArray[np.float32]:
+    return predict(member, arrays)[EMBEDDING]
+
+
+def _some_of_each_class(arrays: Arrays, count: int, seed: int) -> Arrays:
+    """So many in all, at random."""
+    rng = np.random.default_rng(seed)
+    each = max(1, count // len(CLASSES))
+    rows = [rng.permutation(np.flatnonzero(arrays.truth == c))[:each] for c in range(len(CLASSES))]
+    return arrays.take(np.sort(np.concatenate(rows)))
+
+
+def _described(result: _Result, prepared: Prepared, seed: int, simulated: int, command: str) -> Manifest:
+    """The manifest, with what came of the fit and how it was made."""
+    recipe, learning, testing = prepared.recipe, prepared.learning, prepared.testing
+    training = {
+        "command": command,
+        "seed": seed,
+        "recipe": recipe.name,
+        "architecture": recipe.architecture,
+        "network": dict(recipe.network),
+        "alerts": len(learning),
+        "alerts_by_class": prepared.by_class(learning),
+        "simulated_per_class": simulated,
+        "labels_sha256": prepared.alerts.digest(learning),
+        "options": asdict(recipe.options),
+        "parameters": int(result.network.count_params()),
+    }
+    if recipe.holds_out:
+        training |= {
+            "validation_by_class": prepared.by_class(prepared.held_out),
+            "test_by_class": prepared.by_class(testing),
+        }
+    return replace(
+        prepared.manifest,
+        temperature=result.temperature,
+        novelty=novelty_of(result.held_out_strangeness),
+        training=training,
+        metrics=result.metrics,
     )
-    true = [a for a, label in zip(train.alerts, train.labels, strict=True) if not label.doctored_metadata]
-    return replace(manifest, features=standardised(manifest, preset.median_fill, true))
-
-
-def _test_metrics(
-    testing: Examples, network: keras.Model, manifest: Manifest, temperature: float
-) -> dict[str, dict[str, Any]]:
-    """Scores as a user of the stage would measure them: every packet as it was sent, doctored or not."""
-    arrays = to_arrays(as_sent(testing), manifest)
-    if len(arrays) != len(testing.labels):
-        raise ValueError("a test alert can't be classified")
-    said = calibrated(predict(network, arrays)[PROBABILITIES].astype(np.float64), temperature)
-    return _scores_by_trust("test", arrays.truth, said, testing.labels)
 
 
 def _scores_by_trust(
@@ -240,71 +306,3 @@ def _scores_by_trust(
     if strong.any():
         metrics[f"{name}_trust_1_2"] = scores(truth[strong], said[strong], CLASSES)
     return metrics
-
-
-def _model_card(manifest: Manifest, learning: Examples, simulated: int, notes: str) -> str:
-    """What a reader should know before trusting the bundle."""
-    counts = Counter(label.class_name for label in learning.labels)
-    unseen = [name for name in manifest.classes if name not in counts]
-    lines = [
-        f"# {manifest.label}",
-        "",
-        manifest.description,
-        "",
-        f"- Input: one {manifest.survey} alert; {', '.join(manifest.stamps.channels)} stamps, "
-        f"{manifest.stamps.size} x {manifest.stamps.size} pixels; {len(manifest.features)} features: "
-        + ", ".join(f"`{f.name}`" for f in manifest.features)
-        + ".",
-        f"- Output: probabilities of {', '.join(manifest.classes)}, after a temperature of {manifest.temperature:g}; "
-        "novelty from 0 to 1, the share of held-out alerts that lie nearer to the training data.",
-        f"- Made by: `{manifest.training['command'] or 'train_stamp'}`, seed {manifest.training['seed']}.",
-        f"- Learned from {len(learning.alerts)} alerts: "
-        + ", ".join(f"{name} {counts[name]}" for name in manifest.classes)
-        + (f"; and {simulated} simulated ones of each class." if simulated else "."),
-        "",
-        "## Scores",
-        "",
-    ]
-    lines += ["In the cross-validation each alert is judged by the one network that has not seen its object.", ""]
-    for title, key in (
-        ("Test split, labels of trust 1 and 2", "test_trust_1_2"),
-        ("Test split, all labels", "test"),
-        ("Cross-validation by object, labels of trust 1 and 2", "cross_validation_trust_1_2"),
-        ("Cross-validation by object, all labels", "cross_validation"),
-    ):
-        if key in manifest.metrics:
-            lines += _score_lines(title, manifest.metrics[key], manifest.classes)
-    if unseen or notes:
-        lines += ["## What to know before trusting it", ""]
-    if unseen:
-        lines += [
-            f"No real alert of class {', '.join(unseen)} was learned from or tested on: what it says of this class "
-            "rests on simulation alone, and how many real ones it finds is not known.",
-            "",
-        ]
-    if notes:
-        lines += [notes.strip(), ""]
-    lines += [
-        "## How it was made",
-        "",
-        "```json",
-        json.dumps(manifest.training, indent=1),
-        "```",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _score_lines(title: str, score: dict[str, Any], classes: Sequence[str]) -> list[str]:
-    rows = ["|".join(["", name, *map(str, row), ""]) for name, row in zip(classes, score["confusion"], strict=True)]
-    return [
-        f"### {title}",
-        "",
-        f"{score['n']} alerts: {score['accuracy']:.1%} right, balanced accuracy {score['balanced_accuracy']:.3f}, "
-        f"negative log-likelihood {score['negative_log_likelihood']:.3f}.",
-        "",
-        "| true \\ said | " + " | ".join(classes) + " |",
-        "|---" * (len(classes) + 1) + "|",
-        *rows,
-        "",
-    ]

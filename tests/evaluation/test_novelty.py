@@ -6,13 +6,14 @@ import numpy as np
 
 from broker_plugin.evaluation.answers import Answers
 from broker_plugin.evaluation.novelty import nonsense, others
+from broker_plugin.evaluation.spoilt import SPOILINGS
 
 from .answered import EXAMPLES
 
 
-def test_nonsense_of_three_kinds(answers: Answers) -> None:
+def test_nonsense_of_every_kind(answers: Answers) -> None:
     made = nonsense(answers)
-    assert len(made) == 3
+    assert [one.name for one in made] == list(SPOILINGS)
     for one in made:
         assert len(one.novelty) == len(answers.truth)
         assert 0.0 <= one.area <= 1.0

@@ -36,7 +36,7 @@ class Manifested:
     """What `make_batch` needs of a manifest."""
 
     def __init__(self, survey: str) -> None:
-        self.stamps, self.features = PRESETS[survey].stamps["fast"], PRESETS[survey].features
+        self.stamps, self.features = PRESETS[survey].stamps, PRESETS[survey].features
 
 
 def check(reader: PacketReader, packet: object) -> Alert | Rejected:
@@ -185,7 +185,7 @@ def test_bombs_are_bounded_in_time_and_memory(tmp_path, bombs):
 def test_stamps_of_swapped_cutouts_are_those_of_the_other_alert():
     first, second = samples.ztf_record(), samples.ztf_record()
     first["cutoutScience"], first["cutoutTemplate"] = second["cutoutTemplate"], second["cutoutScience"]
-    spec = PRESETS["ztf"].stamps["fast"]
+    spec = PRESETS["ztf"].stamps
     tensors = []
     for record in (first, second):
         out = np.zeros((spec.size, spec.size, 3), np.float32)

@@ -29,7 +29,7 @@ def test_the_networks_are_blind_to_quarter_turns_and_ours_to_mirrors(name: str, 
     straight = network([stamps, features], training=False)
     turned = network([np.rot90(stamps, axes=(1, 2)).copy(), features], training=False)
     np.testing.assert_allclose(straight[PROBABILITIES], turned[PROBABILITIES], atol=1e-5)
-    assert straight[EMBEDDING].shape == (3, 64)
+    assert straight[EMBEDDING].shape[0] == 3
     if name == "fast":
         mirrored = network([stamps[:, ::-1].copy(), features], training=False)
         np.testing.assert_allclose(straight[PROBABILITIES], mirrored[PROBABILITIES], atol=1e-5)

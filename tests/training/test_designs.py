@@ -8,16 +8,16 @@ import pytest
 
 from broker_plugin.simulation import simulate_packets
 from broker_plugin.training import designs
+from broker_plugin.training.architecture import ARCHITECTURES
 from broker_plugin.training.designs import (
     DESIGNS,
     Budget,
-    Design,
     Result,
-    learning_examples,
     read_results,
     survey_designs,
 )
 from broker_plugin.training.designs_figure import write_figure
+from broker_plugin.training.recipes import Recipe
 
 TINY = Budget(pretraining=2, iterations=2, simulated=2, folds=2)
 CHEAP = [design for design in DESIGNS if design.name in ("metadata alone", "fast, stamps 21 x 21")]
@@ -45,39 +45,33 @@ def _unfitted(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_fold_of_every_design_is_judged_once(
     alerts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    examples = learning_examples([alerts], alerts / "labels.csv")
-    assert len(examples.alerts) == 30  # none of the test split
-    first = survey_designs(examples, tmp_path, TINY, designs=CHEAP[:1])
+    labels = alerts / "labels.csv"
+    first = survey_designs([alerts], labels, tmp_path, TINY, designs=CHEAP[:1])
     told: list[Result] = []
-    results = survey_designs(examples, tmp_path, TINY, designs=CHEAP, progress=told.append)
+    results = survey_designs([alerts], labels, tmp_path, TINY, designs=CHEAP, progress=told.append)
     assert results == read_results(tmp_path) and results[:2] == first
     assert {(r.design, r.fold) for r in told} == {(CHEAP[1].name, fold) for fold in range(2)}
     assert {(r.design, r.fold) for r in results} == {(d.name, fold) for d in CHEAP for fold in range(2)}
     for design in CHEAP:
+        # None of the test split.
         assert sum(result.alerts for result in results if result.design == design.name) == 30
     monkeypatch.setattr(designs, "fit_stamp_network", None)
-    assert survey_designs(examples, tmp_path, TINY, designs=CHEAP) == results
+    assert survey_designs([alerts], labels, tmp_path, TINY, designs=CHEAP) == results
 
 
 def test_another_budget_is_another_comparison(alerts: Path, tmp_path: Path) -> None:
-    examples = learning_examples([alerts], alerts / "labels.csv")
-    survey_designs(examples, tmp_path, TINY, designs=CHEAP[:1])
+    survey_designs([alerts], alerts / "labels.csv", tmp_path, TINY, designs=CHEAP[:1])
     longer = Budget(pretraining=2, iterations=3, simulated=2, folds=2)
-    assert {result.budget for result in survey_designs(examples, tmp_path, longer, designs=CHEAP[:1])} == {longer}
+    found = survey_designs([alerts], alerts / "labels.csv", tmp_path, longer, designs=CHEAP[:1])
+    assert {result.budget for result in found} == {longer}
     assert len(read_results(tmp_path)) == 4
 
 
-def test_no_labelled_alert(alerts: Path, tmp_path: Path) -> None:
-    (tmp_path / "labels.csv").write_text("candid,label\n1,SN\n")
-    with pytest.raises(ValueError, match="no labelled ztf alert"):
-        learning_examples([alerts], tmp_path / "labels.csv")
-
-
 @pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.name)
-def test_every_design_answers_for_its_stamps(design: Design) -> None:
-    network = design.network()
-    stamps = np.zeros((2, design.stamps.size, design.stamps.size, 3), np.float32)
-    outputs = network([stamps, np.zeros((2, network.inputs[1].shape[1]), np.float32)], training=False)
+def test_every_design_answers_for_its_stamps(design: Recipe) -> None:
+    size = design.stamps["ztf"].size
+    network = ARCHITECTURES[design.architecture](size=size, channels=3, features=4, classes=5, **design.network)
+    outputs = network([np.zeros((2, size, size, 3), np.float32), np.zeros((2, 4), np.float32)], training=False)
     np.testing.assert_allclose(np.asarray(outputs["probabilities"]).sum(axis=1), 1.0, atol=1e-5)
 
 

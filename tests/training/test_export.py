@@ -7,16 +7,17 @@ import pytest
 
 from broker_plugin.bundles import Manifest, ModelSpec, NoveltySpec, load
 from broker_plugin.models import Runtime
-from broker_plugin.training.architecture import ARCHITECTURES, IMAGES_ALONE, PROBABILITIES
-from broker_plugin.training.export import EmbeddingDistance, write_bundle
+from broker_plugin.training.architecture import ARCHITECTURES, EMBEDDING, PROBABILITIES
+from broker_plugin.training.export import write_bundle
+from broker_plugin.training.novelty import strangeness_network
 from broker_plugin.training.presets import CLASSES, PRESETS
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_a_bundle_of_every_network_answers_as_it_does(architecture: str, tmp_path: Path) -> None:
     preset = PRESETS["rubin"]
-    features = () if architecture in IMAGES_ALONE else preset.features
-    spec, model = preset.stamps[architecture], ModelSpec({"float32": ""})
+    features = () if architecture == "paper-2021-images" else preset.features
+    spec, model = preset.stamps, ModelSpec({"float32": ""})
     novelty = NoveltySpec("test", (0.0, 100.0))
     arguments = ("a", "0.1.0", "stamp", "rubin", "", "t", "1", CLASSES, "1", spec, features, model)
 
@@ -25,8 +26,9 @@ def test_a_bundle_of_every_network_answers_as_it_does(architecture: str, tmp_pat
 
     network = build()
     rng = np.random.default_rng(2)
-    distance = EmbeddingDistance(rng.normal(size=(40, 64)), np.arange(40) % 5)
-    write_bundle(tmp_path / "bundle", Manifest(*arguments, novelty=novelty), network, build, [distance], "")
+    width = network.output_shape[EMBEDDING][1]
+    strangeness = strangeness_network(np.zeros(width, np.float32), np.ones(width, np.float32))
+    write_bundle(tmp_path / "bundle", Manifest(*arguments, novelty=novelty), network, build, [strangeness], "")
 
     stamps = rng.random((5, spec.size, spec.size, 3), dtype=np.float32)
     metadata = rng.normal(size=(5, len(features))).astype(np.float32)

@@ -7,7 +7,6 @@ less work, and blind to quarter turns and mirrors by construction rather than by
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import keras
 from keras import layers, ops
@@ -20,7 +19,6 @@ from broker_plugin.training.architecture.simple import metadata_network, ring_ne
 __all__ = [
     "ARCHITECTURES",
     "EMBEDDING",
-    "IMAGES_ALONE",
     "PROBABILITIES",
     "averaged",
     "enhanced_network",
@@ -35,14 +33,12 @@ __all__ = [
 ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
     "fast": fast_network,
     "paper-2021": paper_network,
-    "paper-2021-5x5": partial(paper_network, kernel=5),
     "paper-2021-images": paper_image_network,
     "enhanced-2024": enhanced_network,
+    "metadata": metadata_network,
+    "rings": ring_network,
 }
 """By name, what builds an untrained network of ``size``, ``channels``, ``features``, ``classes`` and ``dropout``."""
-
-IMAGES_ALONE = frozenset({"paper-2021-images"})
-"""Those that look at no metadata."""
 
 
 def averaged(networks: Sequence[keras.Model]) -> keras.Model:
