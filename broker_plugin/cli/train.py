@@ -268,7 +268,8 @@ def search(
         )
     screen = console()
     screen.print(shown)
-    screen.print("on the alerts set aside for validation; balanced: mean recall of the classes; loss: in nats")
+    screen.print("on the alerts set aside for validation; balanced: mean recall of the classes")
+    screen.print("loss: in nats, less beta times the entropy; of trials with the same beta it can be compared")
     screen.print(f"the best of them is in {printable(out)}")
 
 

@@ -90,7 +90,8 @@ def search(
     Parameters
     ----------
     study_file
-        SQLite file; trials that are in it count, and those that were interrupted are tried again.
+        SQLite file; trials that are in it count, and those that were interrupted are tried again.  Nobody else may be
+        at work on it: a trial that is under way is taken for an interrupted one.
     trials
         How many the study is to have in all; no more than there are combinations.
     workers

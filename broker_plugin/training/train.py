@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -86,7 +87,7 @@ def train_stamp(
     cache
         Folder for the prepared stamps, which other fits to the same alerts use too; ``cache`` in `work` without it.
     resume
-        Go on from the checkpoint in `work`, if there is one.  The bundle is then the same as without interruption.
+        Go on from the checkpoint in `work`, if there is one.  The weights are then those of a run without interruption.
     checkpoint_every
         Batches between two checkpoints, at least.
     command
@@ -115,12 +116,9 @@ def train_stamp(
         seed=seed,
         simulated=simulated,
     )
-    members = _fitted(prepared, seed, work, resume, checkpoint_every, progress)
-    result = _scored(prepared, members, seed, score_test)
-    manifest = _described(result, prepared, seed, simulated, command)
-    card = model_card(manifest, prepared.labels(prepared.learning), simulated, notes)
-    build = partial(_untrained, prepared, len(members))
-    return write_bundle(out, manifest, result.network, build, result.strangeness, card)
+    return _trained(
+        prepared, out, seed, simulated, score_test, work, resume, checkpoint_every, command, notes, progress
+    )
 
 
 def train_original(
@@ -158,17 +156,7 @@ def train_original(
     recipe = chosen_recipe(recipe)
     work = work or default_work(out)
     prepared = prepare_original(path, recipe, cache or work / "cache", name=name, version=version)
-    members = _fitted(prepared, seed, work, resume, checkpoint_every, progress)
-    result = _scored(prepared, members, seed, score_test)
-    manifest = _described(result, prepared, seed, 0, command)
-    if prepared.servable:
-        card = model_card(manifest, prepared.labels(prepared.learning), 0, notes)
-        build = partial(_untrained, prepared, len(members))
-        return write_bundle(out, manifest, result.network, build, result.strangeness, card)
-    out.mkdir(parents=True, exist_ok=True)
-    told = {"training": manifest.training, "metrics": manifest.metrics, "temperature": manifest.temperature}
-    (out / SCORES_NAME).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-    return manifest
+    return _trained(prepared, out, seed, 0, score_test, work, resume, checkpoint_every, command, notes, progress)
 
 
 def default_work(out: Path) -> Path:
@@ -176,11 +164,22 @@ def default_work(out: Path) -> Path:
     return out.with_name(out.name + ".training")
 
 
-def _fitted(
-    prepared: Prepared, seed: int, work: Path, resume: bool, checkpoint_every: int, progress: Progress
-) -> list[keras.Model]:
+def _trained(
+    prepared: Prepared,
+    out: Path,
+    seed: int,
+    simulated: int,
+    score_test: bool,
+    work: Path,
+    resume: bool,
+    checkpoint_every: int,
+    command: str,
+    notes: str,
+    progress: Progress,
+) -> Manifest:
+    """Fit, score and write what came of it."""
     work.mkdir(parents=True, exist_ok=True)
-    return fit_stamp_network(
+    members = fit_stamp_network(
         prepared.build,
         prepared.real,
         prepared.simulated,
@@ -194,6 +193,18 @@ def _fitted(
         resume=resume,
         curve=partial(write_learning_curve, work),
     )
+    result = _scored(prepared, members, seed, score_test)
+    manifest = _described(result, prepared, seed, simulated, command)
+    if prepared.servable:
+        card = model_card(manifest, prepared.labels(prepared.learning), simulated, notes)
+        build = partial(_untrained, prepared, len(members))
+        return write_bundle(out, manifest, result.network, build, result.strangeness, card)
+    if out.exists():
+        shutil.rmtree(out)  # as for a bundle: nothing of an earlier one may be taken for this
+    out.mkdir(parents=True)
+    told = {"training": manifest.training, "metrics": manifest.metrics, "temperature": manifest.temperature}
+    (out / SCORES_NAME).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    return manifest
 
 
 @dataclass(frozen=True)

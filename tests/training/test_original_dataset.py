@@ -132,6 +132,8 @@ def test_what_is_no_such_data_set_is_refused(tmp_path: Path, content: Any, messa
 
 def test_the_released_file_gives_scores_and_no_bundle(tmp_path: Path) -> None:
     path = written(tmp_path / "a.pkl", released(20))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "bundle.json").write_text("of an earlier fit")
     manifest = train_original(path, tmp_path / "out", recipe=FEW)
     scores = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert (scores["metrics"]["validation"]["n"], scores["metrics"]["test"]["n"]) == (20, 20)
