@@ -46,7 +46,7 @@ def train() -> None:
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything random.")
 @click.option(
     "--architecture",
-    type=click.Choice(["fast", "paper-2021", "paper-2021-5x5", "paper-2021-images", "enhanced-2024"]),
+    type=click.Choice(["fast", "polar", "paper-2021", "paper-2021-5x5", "paper-2021-images", "enhanced-2024"]),
     default="fast",
     show_default=True,
     help="The network: our own, or a form of the published ones.",

@@ -86,6 +86,7 @@ _RUBIN_FEATURES = (
 )
 
 _IN_UNITS_OF_NOISE = ("scale_noise", "crop", "nan_to_zero")
+_WHATEVER_THE_ANGLE = ("scale_disc_noise", "crop", "nan_to_zero")
 
 
 def _like_the_paper(size: int) -> dict[str, StampSpec]:
@@ -100,6 +101,7 @@ PRESETS = {
         survey="ztf",
         stamps={
             "fast": StampSpec(channels=STAMP_NAMES, size=63, steps=_IN_UNITS_OF_NOISE),
+            "polar": StampSpec(channels=STAMP_NAMES, size=33, steps=_WHATEVER_THE_ANGLE),
             **_like_the_paper(21),
             "enhanced-2024": StampSpec(channels=STAMP_NAMES, size=33),
         },
@@ -115,6 +117,7 @@ PRESETS = {
         # 29 pixels are 5.8 arcsec, the most that a 30-pixel cutout has around a centre that may be either middle pixel.
         stamps={
             "fast": StampSpec(channels=STAMP_NAMES, size=29, steps=_IN_UNITS_OF_NOISE),
+            "polar": StampSpec(channels=STAMP_NAMES, size=29, steps=_WHATEVER_THE_ANGLE),
             **_like_the_paper(29),
             "enhanced-2024": StampSpec(channels=STAMP_NAMES, size=29),
         },

@@ -13,6 +13,7 @@ from broker_plugin.training.architecture import (
     fast_network,
     paper_image_network,
     paper_network,
+    polar_network,
     regularised_cross_entropy,
 )
 from broker_plugin.training.architecture.blocks import TurnedBatch
@@ -20,7 +21,9 @@ from broker_plugin.training.cost import megaflops
 from broker_plugin.training.fit import FitOptions
 
 
-@pytest.mark.parametrize(("name", "size"), [("paper-2021", 21), ("paper-2021-images", 21), ("fast", 63), ("fast", 29)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("paper-2021", 21), ("paper-2021-images", 21), ("fast", 63), ("fast", 29), ("polar", 29)]
+)
 def test_the_networks_are_blind_to_quarter_turns_and_ours_to_mirrors(name: str, size: int) -> None:
     keras.utils.set_random_seed(1)
     network = ARCHITECTURES[name](size=size, channels=3, features=4, classes=5)
@@ -30,11 +33,56 @@ def test_the_networks_are_blind_to_quarter_turns_and_ours_to_mirrors(name: str, 
     turned = network([np.rot90(stamps, axes=(1, 2)).copy(), features], training=False)
     np.testing.assert_allclose(straight[PROBABILITIES], turned[PROBABILITIES], atol=1e-5)
     assert straight[EMBEDDING].shape == (3, 64)
-    if name == "fast":
+    if name in ("fast", "polar"):
         mirrored = network([stamps[:, ::-1].copy(), features], training=False)
         np.testing.assert_allclose(straight[PROBABILITIES], mirrored[PROBABILITIES], atol=1e-5)
     shifted = network([np.roll(stamps, 3, axis=1), features], training=False)
     assert np.abs(straight[PROBABILITIES] - shifted[PROBABILITIES]).max() > 1e-4  # but not to where things are
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_polar_network_hardly_notices_a_turn_by_any_angle(seed: int) -> None:
+    keras.utils.set_random_seed(seed)
+    network = polar_network(size=29, channels=3, features=4, classes=5)
+    angles = np.linspace(0.0, 2.0 * np.pi, 19)[1:]
+    drawn = np.concatenate([blob(angle, 29) for angle in angles])  # as it would be seen
+    interpolated = np.asarray(TurnedBatch(18, np.pi)(blob(0.0, 29), training=False))  # and so a little blurred
+    straight, drawn, interpolated, other = (
+        embedding(network, 30.0 * stamps) for stamps in (blob(0.0, 29), drawn, interpolated, blob(0.0, 29)[..., ::-1])
+    )
+    something = np.abs(other - straight).max()  # what it makes of other stamps
+    assert np.abs(drawn - straight).max() < 0.02 * something
+    assert np.abs(interpolated - straight).max() < 0.1 * something
+
+
+def test_the_polar_network_does_not_see_the_corners() -> None:
+    network = polar_network(size=29, channels=3, features=4, classes=5)
+    stamps = blob(0.3, 29)
+    far = np.hypot(*(np.indices((29, 29)) - 14)) > 13.5
+    np.testing.assert_array_equal(answer(network, stamps), answer(network, np.where(far[..., None], 100.0, stamps)))
+
+
+def test_the_polar_network_gives_an_alert_the_same_bits_in_any_batch() -> None:
+    network = polar_network(size=29, channels=3, features=4, classes=5)
+    stamps = np.random.default_rng(2).normal(size=(40, 29, 29, 3)).astype(np.float32)
+    together = answer(network, stamps)
+    for row in (0, 17, 39):
+        np.testing.assert_array_equal(answer(network, stamps[row : row + 1])[0], together[row])
+
+
+def answer(network: keras.Model, stamps: np.ndarray) -> np.ndarray:
+    """Probabilities for stamps without metadata."""
+    return np.asarray(outputs(network, stamps)[PROBABILITIES])
+
+
+def embedding(network: keras.Model, stamps: np.ndarray) -> np.ndarray:
+    """What the network makes of stamps without metadata."""
+    return np.asarray(outputs(network, stamps)[EMBEDDING])
+
+
+def outputs(network: keras.Model, stamps: np.ndarray) -> dict[str, np.ndarray]:
+    metadata = np.zeros((len(stamps), network.inputs[1].shape[1]), np.float32)
+    return network([stamps.astype(np.float32), metadata], training=False)
 
 
 def test_the_average_answers_with_the_mean_and_holds_every_embedding() -> None:
@@ -48,6 +96,11 @@ def test_the_average_answers_with_the_mean_and_holds_every_embedding() -> None:
     np.testing.assert_allclose(both[EMBEDDING], np.concatenate([e[EMBEDDING] for e in each], axis=1), atol=1e-5)
 
 
+def test_a_stamp_too_small_for_the_rings_is_refused() -> None:
+    with pytest.raises(ValueError, match="smaller than the rings"):
+        polar_network(size=21, channels=3, features=4, classes=5)
+
+
 def test_a_stamp_without_a_middle_pixel_is_refused() -> None:
     with pytest.raises(ValueError, match="no middle pixel"):
         fast_network(size=64, channels=3, features=4, classes=5)
@@ -55,6 +108,7 @@ def test_a_stamp_without_a_middle_pixel_is_refused() -> None:
 
 def test_all_members_of_ours_cost_a_sixth_of_the_published_one() -> None:
     assert FitOptions().members * megaflops(fast_network(size=63, channels=3, features=24, classes=5)) < 25.0
+    assert FitOptions().members * megaflops(polar_network(size=29, channels=3, features=11, classes=5)) < 25.0
     assert 100.0 < megaflops(paper_network(size=21, channels=3, features=26, classes=5)) < 200.0
 
 
