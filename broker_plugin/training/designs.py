@@ -58,13 +58,8 @@ def _like_fast(name: str, size: int = 63, **options: Any) -> Design:
     return Design(name, partial(fast_network, **options), stamps)
 
 
-def _of_architecture(name: str) -> Design:
-    return Design(name, ARCHITECTURES[name], _PRESET.stamps[name])
-
-
 DESIGNS = (
-    *(_of_architecture(name) for name in ARCHITECTURES if name != "fast"),
-    _like_fast("fast"),
+    *(Design(name, build, _PRESET.stamps[name]) for name, build in ARCHITECTURES.items()),
     _like_fast("fast, half as wide", fovea_widths=(6, 8, 12, 12), context_widths=(3, 5, 6)),
     _like_fast("fast, twice as wide", fovea_widths=(24, 32, 48, 48), context_widths=(12, 18, 24)),
     _like_fast("fast, shallow", fovea_widths=(12, 24), context_widths=(6, 12)),

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from broker_plugin.training.architecture.blocks import Compressed, RingMean, SteadyDense, SymmetricConv2D
-from broker_plugin.training.architecture.ends import EMBEDDING, inputs, with_answer
+from broker_plugin.training.architecture.blocks import Compressed, RingMean, SymmetricConv2D
+from broker_plugin.training.architecture.ends import inputs, with_dense_layers
 
 _FOVEA = 25
 _COARSE = 3
@@ -70,13 +70,7 @@ def fast_network(
     if has_context:
         coarse = layers.AveragePooling2D(_COARSE, dtype="float32")(stamps)
         seen += _trunk(Compressed(dtype="float32")(coarse), context_widths, kernel)
-    x = layers.Dropout(0.4 * dropout)(layers.Concatenate()(seen))
-    x = SteadyDense(64, activation="relu")(x)
-
-    x = layers.Concatenate()([x, layers.Dense(64, activation="relu")(metadata)])
-    x = layers.Dropout(dropout)(x)
-    embedding = layers.Dense(64, activation="relu", name=EMBEDDING)(x)
-    return with_answer(stamps, metadata, embedding, layers.Dropout(0.5 * dropout)(embedding), classes)
+    return with_dense_layers(stamps, metadata, seen, classes, dropout)
 
 
 def _trunk(x: Any, widths: tuple[int, ...], kernel: int) -> list[Any]:

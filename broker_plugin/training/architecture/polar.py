@@ -10,9 +10,8 @@ from broker_plugin.training.architecture.blocks import (
     MirroredConv2D,
     PolarSamples,
     RoundPadding,
-    SteadyDense,
 )
-from broker_plugin.training.architecture.ends import EMBEDDING, inputs, with_answer
+from broker_plugin.training.architecture.ends import inputs, with_dense_layers
 
 _RADII = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.5, 9.0, 10.5, 11.5)
 _ANGLES = 24
@@ -33,7 +32,7 @@ def polar_network(*, size: int, channels: int, features: int, classes: int, drop
     ----------
     size, channels
         Of the stamps, (size, size, channels), in units of the noise; `tensors.stamps.scale_disc_noise` is the scaling
-        that does not depend on the angle either.  At least 25.
+        that does not depend on the angle either.  At least 24.
     features, classes
         As for `paper_network`.
     dropout
@@ -63,10 +62,4 @@ def polar_network(*, size: int, channels: int, features: int, classes: int, drop
         if number == 0:
             # Every other sample; three wide, for two are not the same either way round.
             x = layers.AveragePooling2D((1, 3), strides=(1, 2))(RoundPadding()(x)[:, 1:-1])
-    x = layers.Dropout(0.4 * dropout)(layers.Concatenate()(seen))
-    x = SteadyDense(64, activation="relu")(x)
-
-    x = layers.Concatenate()([x, layers.Dense(64, activation="relu")(metadata)])
-    x = layers.Dropout(dropout)(x)
-    embedding = layers.Dense(64, activation="relu", name=EMBEDDING)(x)
-    return with_answer(stamps, metadata, embedding, layers.Dropout(0.5 * dropout)(embedding), classes)
+    return with_dense_layers(stamps, metadata, seen, classes, dropout)
