@@ -15,7 +15,7 @@ from broker_plugin.alert import STAMP_NAMES
 MANIFEST_NAME = "bundle.json"
 MANIFEST_FORMAT = 1
 STAMP_STEPS = ("crop", "scale_min_max", "nan_to_zero")
-SCALINGS = ("scale_min_max", "scale_noise")
+SCALINGS = ("scale_min_max", "scale_noise", "scale_disc_noise")
 TRANSFORMS = ("identity", "log10", "asinh")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # Semantic Versioning 2.0.0, section 2, 9 and 10.
@@ -42,6 +42,7 @@ class StampSpec:
         The operations in their order.  ``crop`` takes the central ``size`` x ``size`` pixels;
         ``scale_min_max`` subtracts each channel's minimum and divides by its maximum, ignoring
         NaN; ``scale_noise``, in its place, subtracts the median and divides by the noise;
+        ``scale_disc_noise`` does so with a noise that does not depend on how the stamp is turned;
         ``nan_to_zero`` replaces what is not finite.  The order changes answers: see
         Carrasco-Davis et al. 2021, section 3.1, and ``docs/bundles.md``.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from broker_plugin.bundles import Manifest
 
-_PRESETS = ("fast", "paper-2021", "paper-2021-5x5", "enhanced-2024")
+_PRESETS = ("fast", "polar", "paper-2021", "paper-2021-5x5", "paper-2021-images", "enhanced-2024")
 _BEST_SHOWN = 10
 
 

@@ -58,16 +58,22 @@ def _draw_points(axes: Axes, by_design: Sequence[Sequence[Result]]) -> None:
     for number, group in enumerate(by_design, start=1):
         mean, error = _mean(group)
         axes.errorbar(
-            group[0].megaflops, mean, error, fmt="o", markersize=15, color=_COLOUR, elinewidth=1.0, alpha=0.85
+            group[0].megaflops, mean, error, fmt="o", markersize=13, color=_COLOUR, elinewidth=1.0, alpha=0.85
         )
         axes.annotate(
-            str(number), (group[0].megaflops, mean), ha="center", va="center", color="white", fontsize=8, weight="bold"
+            str(number), (group[0].megaflops, mean), ha="center", va="center", color="white", fontsize=7, weight="bold"
         )
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.margins(0.08)
     axes.grid(alpha=0.25)
     axes.set_xlabel("cost of one network, MFLOP per alert")
     axes.set_ylabel("balanced accuracy of alerts not learned from")
+
+
+def _short(number: float) -> str:
+    """Two or more digits, without an exponent."""
+    return f"{number:,.0f}" if number >= 10 else f"{number:.2g}"
 
 
 def _write_key(axes: Axes, by_design: Sequence[Sequence[Result]]) -> None:
@@ -81,9 +87,9 @@ def _write_key(axes: Axes, by_design: Sequence[Sequence[Result]]) -> None:
             [
                 str(number),
                 first.design,
-                f"{first.megaflops:,.3g}",
+                _short(first.megaflops),
                 f"{first.parameters / 1e3:,.0f}k",
-                f"{np.median([result.microseconds for result in group]):,.0f}",
+                _short(np.median([result.microseconds for result in group])),
                 f"{mean:.3f} ± {error:.3f}",
             ]
         )

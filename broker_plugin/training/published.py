@@ -130,7 +130,7 @@ def import_checkpoint(
         model=ModelSpec(signatures={"float32": ""}),
         training={
             "command": command,
-            "imported_from": _prefix(checkpoint).name,
+            "imported_from": str(_prefix(checkpoint)),
             "checkpoint_sha256": {path.name: file_sha256(path) for path in _files(checkpoint)},
             "feature_stats_sha256": None if feature_stats is None else file_sha256(feature_stats),
             "parameters": int(network.count_params()),
@@ -183,7 +183,7 @@ def _reader(checkpoint: Path) -> Any:
 
 def _prefix(checkpoint: Path) -> Path:
     """The name that all files of a checkpoint begin with, or the folder."""
-    return checkpoint.with_name(_CHECKPOINT_FILE.sub("", checkpoint.name))
+    return Path(_CHECKPOINT_FILE.sub("", str(checkpoint)))
 
 
 def _files(checkpoint: Path) -> list[Path]:
@@ -240,7 +240,12 @@ def _published_name(layer: Any, weight: Any) -> str:
 
 
 def _values(reader: Any, name: str) -> np.ndarray:
-    values = np.asarray(reader.get_tensor(name), dtype=np.float32)
+    import tensorflow as tf
+
+    try:
+        values = np.asarray(reader.get_tensor(name), dtype=np.float32)
+    except (tf.errors.OpError, IndexError) as problem:  # the latter where the file is too short
+        raise ValueError(f"{name} can't be read: {str(problem).splitlines()[0]}") from problem
     if not np.isfinite(values).all():
         raise ValueError(f"{name} has values that are not finite")
     return values

@@ -148,6 +148,8 @@ def _min_max(ztf: int) -> dict[str, StampSpec]:
     return {"ztf": StampSpec(STAMP_NAMES, ztf), "rubin": StampSpec(STAMP_NAMES, 29)}
 
 
+_WHATEVER_THE_ANGLE = ("scale_disc_noise", "crop", "nan_to_zero")
+
 RECIPES = {
     recipe.name: recipe
     for recipe in (
@@ -157,6 +159,16 @@ RECIPES = {
             architecture="fast",
             options=FitOptions(),
             stamps={survey: preset.stamps for survey, preset in PRESETS.items()},
+        ),
+        Recipe(
+            name="polar",
+            description="the same with networks that hardly notice a turn of the stamps by any angle",
+            architecture="polar",
+            options=FitOptions(),
+            stamps={
+                "ztf": StampSpec(STAMP_NAMES, 33, _WHATEVER_THE_ANGLE),
+                "rubin": StampSpec(STAMP_NAMES, 29, _WHATEVER_THE_ANGLE),
+            },
         ),
         Recipe(
             name="paper-2021",

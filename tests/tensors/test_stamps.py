@@ -11,7 +11,7 @@ import pytest
 from broker_plugin.alert import STAMP_NAMES, Alert, AlertError, Identity, Reason
 from broker_plugin.bundles import StampSpec
 from broker_plugin.bundles.manifest import STAMP_STEPS
-from broker_plugin.tensors.stamps import crop, fill_stamps, nan_to_zero, scale_min_max, scale_noise
+from broker_plugin.tensors.stamps import crop, fill_stamps, nan_to_zero, scale_disc_noise, scale_min_max, scale_noise
 
 from . import samples
 
@@ -213,3 +213,46 @@ def test_infinite_pixels_are_as_nan_in_every_order(steps, size):
     infinite[30:33, 31], infinite[::9, ::7] = np.inf, -np.inf
     missing[~np.isfinite(infinite)] = np.nan
     assert filled(infinite, spec(size, steps)).tobytes() == filled(missing, spec(size, steps)).tobytes()
+
+
+def test_disc_noise_is_that_of_a_pixel_where_it_is_white():
+    pixels = np.random.default_rng(1).normal(50.0, 4.0, (93, 93)).astype(np.float32)
+    scaled = scale_disc_noise(pixels)
+    assert scaled.std() == pytest.approx(1.0, rel=0.05) and abs(np.median(scaled)) < 0.05
+
+
+def test_disc_noise_hardly_depends_on_interpolation():
+    pixels = np.random.default_rng(1).normal(size=(63, 63)).astype(np.float32)
+    between = (pixels[:-1, :-1] + pixels[1:, :-1] + pixels[:-1, 1:] + pixels[1:, 1:]) / 4  # half the noise of a pixel
+    between -= np.median(between) - np.median(pixels)
+    by_pixel, by_disc = (np.ptp(scale(pixels)) / np.ptp(scale(between)) for scale in (scale_noise, scale_disc_noise))
+    # How much brighter a thing of the same flux would be: twice, and a fifth.
+    assert by_pixel * np.ptp(between) / np.ptp(pixels) == pytest.approx(0.5, rel=0.1)
+    assert by_disc * np.ptp(between) / np.ptp(pixels) > 0.8
+
+
+def test_disc_noise_does_not_depend_on_the_corners():
+    pixels = np.random.default_rng(1).normal(size=(31, 31)).astype(np.float32)
+    corner = np.hypot(*(np.indices((31, 31)) - 15)) > 17.5
+    changed = scale_disc_noise(np.where(corner, np.float32(100.0), pixels))
+    np.testing.assert_array_equal(changed[~corner], scale_disc_noise(pixels)[~corner])
+
+
+@pytest.mark.parametrize("value", [np.nan, 3.0, 3e38])
+@pytest.mark.parametrize("shape", [(30, 30), (2, 5)])
+def test_disc_noise_of_a_blank_stamp(value, shape):
+    pixels = np.full(shape, value, np.float32)
+    if value == 3e38:
+        pixels[::2] = -3e38
+    with pytest.raises(AlertError) as problem:
+        scale_disc_noise(pixels)
+    assert problem.value.reason is Reason.BLANK_CUTOUT
+
+
+def test_disc_noise_passes_over_nan():
+    pixels = np.random.default_rng(1).normal(size=(30, 30)).astype(np.float32)
+    holed = pixels.copy()
+    holed[3:6, 10:20] = np.nan
+    scaled = scale_disc_noise(holed)
+    assert np.isnan(scaled[3:6, 10:20]).all() and np.isfinite(scaled).sum() == 900 - 30
+    np.testing.assert_allclose(np.nanstd(scaled), np.std(scale_disc_noise(pixels)), rtol=0.1)

@@ -13,6 +13,7 @@ from broker_plugin.training.architecture import (
     fast_network,
     paper_image_network,
     paper_network,
+    polar_network,
     regularised_cross_entropy,
 )
 from broker_plugin.training.architecture.blocks import TurnedBatch
@@ -20,7 +21,9 @@ from broker_plugin.training.cost import megaflops
 from broker_plugin.training.fit import FitOptions
 
 
-@pytest.mark.parametrize(("name", "size"), [("paper-2021", 21), ("paper-2021-images", 21), ("fast", 63), ("fast", 29)])
+@pytest.mark.parametrize(
+    ("name", "size"), [("paper-2021", 21), ("paper-2021-images", 21), ("fast", 63), ("fast", 29), ("polar", 29)]
+)
 def test_the_networks_are_blind_to_quarter_turns_and_ours_to_mirrors(name: str, size: int) -> None:
     keras.utils.set_random_seed(1)
     network = ARCHITECTURES[name](size=size, channels=3, features=4, classes=5)
@@ -30,7 +33,7 @@ def test_the_networks_are_blind_to_quarter_turns_and_ours_to_mirrors(name: str, 
     turned = network([np.rot90(stamps, axes=(1, 2)).copy(), features], training=False)
     np.testing.assert_allclose(straight[PROBABILITIES], turned[PROBABILITIES], atol=1e-5)
     assert straight[EMBEDDING].shape[0] == 3
-    if name == "fast":
+    if name in ("fast", "polar"):
         mirrored = network([stamps[:, ::-1].copy(), features], training=False)
         np.testing.assert_allclose(straight[PROBABILITIES], mirrored[PROBABILITIES], atol=1e-5)
     shifted = network([np.roll(stamps, 3, axis=1), features], training=False)
@@ -48,6 +51,11 @@ def test_the_average_answers_with_the_mean_and_holds_every_embedding() -> None:
     np.testing.assert_allclose(both[EMBEDDING], np.concatenate([e[EMBEDDING] for e in each], axis=1), atol=1e-5)
 
 
+def test_a_stamp_too_small_for_the_rings_is_refused() -> None:
+    with pytest.raises(ValueError, match="smaller than the rings"):
+        polar_network(size=21, channels=3, features=4, classes=5)
+
+
 def test_a_stamp_without_a_middle_pixel_is_refused() -> None:
     with pytest.raises(ValueError, match="no middle pixel"):
         fast_network(size=64, channels=3, features=4, classes=5)
@@ -55,6 +63,7 @@ def test_a_stamp_without_a_middle_pixel_is_refused() -> None:
 
 def test_all_members_of_ours_cost_a_sixth_of_the_published_one() -> None:
     assert FitOptions().members * megaflops(fast_network(size=63, channels=3, features=24, classes=5)) < 25.0
+    assert FitOptions().members * megaflops(polar_network(size=29, channels=3, features=11, classes=5)) < 25.0
     assert 100.0 < megaflops(paper_network(size=21, channels=3, features=26, classes=5)) < 200.0
 
 

@@ -1,7 +1,8 @@
 """The networks that can be fitted to stamps and metadata.
 
 ``paper-2021`` is that of Carrasco-Davis et al. 2021 (AJ 162, 231), Table 2.  ``fast`` is our own: an order of magnitude
-less work, and blind to quarter turns and mirrors by construction rather than by trying them all.
+less work, and blind to quarter turns and mirrors by construction rather than by trying them all.  ``polar`` costs as
+little, and is nearly blind to turns by any angle.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from keras import layers, ops
 from broker_plugin.training.architecture.ends import EMBEDDING, PROBABILITIES
 from broker_plugin.training.architecture.fast import fast_network
 from broker_plugin.training.architecture.paper import enhanced_network, paper_image_network, paper_network
+from broker_plugin.training.architecture.polar import polar_network
 from broker_plugin.training.architecture.simple import metadata_network, ring_network
 
 __all__ = [
@@ -26,12 +28,14 @@ __all__ = [
     "metadata_network",
     "paper_image_network",
     "paper_network",
+    "polar_network",
     "regularised_cross_entropy",
     "ring_network",
 ]
 
 ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
     "fast": fast_network,
+    "polar": polar_network,
     "paper-2021": paper_network,
     "paper-2021-images": paper_image_network,
     "enhanced-2024": enhanced_network,

@@ -8,6 +8,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+_REACH = 2.5  # standard deviations that a sample of `PolarSamples` reaches
+
 
 class RotationBatch(layers.Layer):
     """(batch, n, n, c) to (4 batch, n, n, c): the stamps, then their rotations by 90, 180 and 270 degrees."""
@@ -155,3 +157,66 @@ class PiecewiseLinear(layers.Layer):
         knots = np.linspace(-2.0, 2.0, self.intervals + 1, dtype=np.float32)
         into = ops.clip((features[:, :, None] - knots[:-1]) / (knots[1] - knots[0]), 0.0, 1.0)
         return ops.concatenate([features, ops.reshape(into, (-1, features.shape[1] * self.intervals))], axis=1)
+
+
+class PolarSamples(layers.Layer):
+    """(batch, n, n, c) to (batch, rings, angles, c): the stamp on rings around its middle.
+
+    Each sample is a mean over its neighbourhood with a Gaussian weight, about as wide as the samples are apart: turning
+    a stamp moves its samples along the angle and changes them little, whatever the angle; turning it by 90 degrees,
+    or mirroring it, moves them exactly.
+
+    Parameters
+    ----------
+    radii
+        Of the rings, pixels, rising.
+    angles
+        Samples of each ring, a multiple of four; the first lies in the direction of the rows.
+    width
+        Standard deviation of the weight, pixels; further out it grows with the distance between the rings.
+    """
+
+    def __init__(self, radii: tuple[float, ...], angles: int, width: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.radii = radii
+        self.angles = angles
+        self.width = width
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        offset = np.arange(input_shape[1]) - (input_shape[1] - 1) / 2
+        radius = np.array(self.radii)[:, None, None, None]
+        width = self.width * np.maximum(np.gradient(self.radii), 1.0)[:, None, None, None]
+        angle = 2.0 * np.pi * np.arange(self.angles)[:, None, None] / self.angles
+        away = np.hypot(offset - radius * np.cos(angle), offset[:, None] - radius * np.sin(angle))
+        weight = np.where(away < _REACH * width, np.exp(-0.5 * (away / width) ** 2), 0.0)
+        weight /= weight.sum(axis=(2, 3), keepdims=True)
+        self.weights_of_pixels = weight.reshape(-1, input_shape[1] ** 2).astype(np.float32)
+        self.built = True
+
+    def call(self, image):  # type: ignore[no-untyped-def]
+        _, rows, columns, channels = image.shape
+        pixels = ops.reshape(image, (-1, rows * columns, channels))
+        samples = ops.matmul(ops.cast(self.weights_of_pixels, image.dtype), pixels)
+        return ops.reshape(samples, (-1, len(self.radii), self.angles, channels))
+
+    def compute_output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (input_shape[0], len(self.radii), self.angles, input_shape[3])
+
+
+class RoundPadding(layers.Layer):
+    """One more sample on each side of `PolarSamples`: closed round the circle, and zeros beyond the rings."""
+
+    def call(self, samples):  # type: ignore[no-untyped-def]
+        closed = ops.concatenate([samples[:, :, -1:], samples, samples[:, :, :1]], axis=2)
+        return ops.pad(closed, ((0, 0), (1, 1), (0, 0), (0, 0)))
+
+    def compute_output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        count, rings, angles, channels = input_shape
+        return (count, rings + 2, angles + 2, channels)
+
+
+class MirroredConv2D(layers.Conv2D):
+    """A convolution over `PolarSamples` whose kernels look the same either way round the circle."""
+
+    def convolution_op(self, inputs, kernel):  # type: ignore[no-untyped-def]
+        return super().convolution_op(inputs, (kernel + ops.flip(kernel, 1)) / 2.0)

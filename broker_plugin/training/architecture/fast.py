@@ -7,14 +7,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from broker_plugin.training.architecture.blocks import (
-    Compressed,
-    PiecewiseLinear,
-    RingMean,
-    SteadyDense,
-    SymmetricConv2D,
-)
-from broker_plugin.training.architecture.ends import EMBEDDING, inputs, with_answer
+from broker_plugin.training.architecture.blocks import Compressed, RingMean, SymmetricConv2D
+from broker_plugin.training.architecture.ends import inputs, with_dense_layers
 
 _FOVEA = 25
 _COARSE = 3
@@ -76,13 +70,7 @@ def fast_network(
     if has_context:
         coarse = layers.AveragePooling2D(_COARSE, dtype="float32")(stamps)
         seen += _trunk(Compressed(dtype="float32")(coarse), context_widths, kernel)
-    known = SteadyDense(64, activation="relu")(PiecewiseLinear()(metadata))
-    embedding = layers.Concatenate(name=EMBEDDING, dtype="float32")([*seen, known])
-
-    x = layers.Dropout(0.4 * dropout)(layers.Concatenate()(seen))
-    x = layers.Concatenate()([SteadyDense(64, activation="relu")(x), known])
-    x = layers.Dense(64, activation="relu")(layers.Dropout(dropout)(x))
-    return with_answer(stamps, metadata, embedding, layers.Dropout(0.5 * dropout)(x), classes)
+    return with_dense_layers(stamps, metadata, seen, classes, dropout)
 
 
 def _trunk(x: Any, widths: tuple[int, ...], kernel: int) -> list[Any]:
