@@ -1,0 +1,38 @@
+"""Smoothing of images by small kernels.  Images wrap around: what is smoothed is noise, or falls off before its rim."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.float64]
+
+_MOST_VARIANCE_PER_PASS = 0.6
+"""Pixels squared; beyond it three weights are far from a Gaussian."""
+
+
+def correlated(noise: Image, weights: tuple[float, ...]) -> Image:
+    """White noise as resampling leaves it: the same weights along both axes, the variance as it was."""
+    scale = 1.0 / math.sqrt(sum(weight**2 for weight in weights))
+    half = len(weights) // 2
+    for axis in (0, 1):
+        smoothed = (scale * weights[half]) * noise
+        for step in range(1, half + 1):
+            # The kernel is symmetric.
+            smoothed += (scale * weights[half + step]) * (np.roll(noise, step, axis) + np.roll(noise, -step, axis))
+        noise = smoothed
+    return noise
+
+
+def blurred(image: Image, variance_pixels2: float) -> Image:
+    """An image convolved with a round kernel of this variance along each axis; for none or next to none, the same."""
+    if variance_pixels2 < 0.05:
+        return image
+    passes = math.ceil(variance_pixels2 / _MOST_VARIANCE_PER_PASS)
+    side = 0.5 * variance_pixels2 / passes
+    for _ in range(passes):
+        for axis in (0, 1):
+            image = (1.0 - 2.0 * side) * image + side * (np.roll(image, 1, axis) + np.roll(image, -1, axis))
+    return image
