@@ -6,7 +6,7 @@ what classifies or trains waits for TensorFlow.
 
 from __future__ import annotations
 
-from broker_plugin.cli import classify, inspect, plugins, schema, simulate, train, weights
+from broker_plugin.cli import classify, inspect, plugins, realism, schema, simulate, train, weights
 from broker_plugin.cli.program import program
 
 main = program
@@ -20,5 +20,6 @@ for _command in (
     plugins.plugins,
     train.train,
     simulate.simulate,
+    realism.realism,
 ):
     main.add_command(_command)

@@ -19,7 +19,7 @@ _SHARES = {
     "bad_column": 0.08,
     "dipole": 0.15,
     "saturated_star": 0.16,
-    "residual": 0.24,
+    "residual": 0.3,
     "edge": 0.06,
     "streak": 0.05,
     "ghost": 0.05,
@@ -86,19 +86,19 @@ def _unsaturated(exposure: Exposure, flux: float) -> float:
 
 def _dipole_star(exposure: Exposure, flux: float, rng: np.random.Generator) -> Source:
     # A shift s leaves lobes of about s / sigma of the flux: this star makes lobes as bright as wanted.
-    bright = _unsaturated(exposure, flux * exposure.fwhm_pixels / rng.uniform(0.1, 0.5))
+    bright = _unsaturated(exposure, flux * exposure.fwhm_pixels / (exposure.subtlety * rng.uniform(0.1, 0.5)))
     return _star(exposure, bright, gaussian_sigma(exposure.fwhm_pixels), rng)
 
 
 def _saturated_star(exposure: Exposure, flux: float, rng: np.random.Generator) -> Source:
     peak_share = 0.88 / exposure.fwhm_pixels**2
     bright = exposure.saturation / peak_share * rng.uniform(1.5, 10.0)
-    distance = exposure.saturated_margin_pixels + exposure.fwhm_pixels * rng.uniform(0.9, 1.6)
+    distance = exposure.saturated_margin_pixels + exposure.fwhm_pixels * rng.uniform(0.6, 1.4)
     return _star(exposure, bright, distance, rng)
 
 
 def _residual_star(exposure: Exposure, flux: float, rng: np.random.Generator) -> Source:
-    bright = _unsaturated(exposure, 1.5 * flux / rng.uniform(0.03, 0.1))
+    bright = _unsaturated(exposure, 2.0 * flux / (exposure.subtlety * rng.uniform(0.12, 0.4)))
     return _star(exposure, bright, 0.15 * exposure.fwhm_pixels * math.hypot(*rng.normal(0.0, 1.0, 2)), rng)
 
 
@@ -175,15 +175,17 @@ def _paint_dipole(canvas: Canvas, flux: float, source: Source, rng: np.random.Ge
 
 
 def _paint_saturated_star(canvas: Canvas, flux: float, source: Source, rng: np.random.Generator) -> None:
-    """The residual at the rim of a star whose core is lost, and whose wings the subtraction could not match."""
+    """What is left at the rim of a star whose core is lost, and whose wings the subtraction could not match."""
     _widen(canvas, source, 1.0 + rng.choice((-1.0, 1.0)) * rng.uniform(0.01, 0.05))
+    remnant = canvas.exposure.science_psf.dilated(rng.uniform(0.5, 1.0))
+    remnant.add_point(canvas.change, canvas.x0, canvas.y0, rng.choice((-1.3, 1.3)) * flux)
     canvas.shape = Shape.round(1.4 * canvas.exposure.psf_sigma_arcsec)
 
 
 def _paint_residual(canvas: Canvas, flux: float, source: Source, rng: np.random.Generator) -> None:
     """What a slightly wrong point-spread function leaves of a star: a core of one sign in a ring of the other."""
     star_flux, _, _ = _flux_and_place(canvas, source)
-    _widen(canvas, source, 1.0 + rng.choice((-1.0, 1.0)) * min(1.5 * flux / star_flux, 0.15))
+    _widen(canvas, source, 1.0 + rng.choice((-1.0, 1.0)) * min(2.0 * flux / star_flux, 0.4))
 
 
 def _paint_edge(canvas: Canvas, flux: float, rng: np.random.Generator) -> None:

@@ -28,6 +28,10 @@ _INVISIBLE_IN_SIGMA = 0.1
 _SHAPELESS_IN_SIGMA = 2.0
 """A galaxy is drawn as hardly resolved if all its light is below this many times its noise in the difference."""
 
+_CROWDED_PER_ARCSEC2 = 0.005
+_UNRESOLVED_FLUX = 0.25
+"""In a field more crowded than this, the fluctuations of stars of this share of the 5-sigma flux are seen."""
+
 _RING = 1.17 * np.array([(math.cos(angle), math.sin(angle)) for angle in (0.3, 0.3 + math.tau / 3, 0.3 - math.tau / 3)])
 """Three points that together look 1.3 times as wide as one, in standard deviations of the point-spread function."""
 
@@ -171,6 +175,17 @@ class Canvas:
     def template_psf(self) -> Image:
         """The same as the template shows it."""
         return self._point(self.exposure.template_psf)
+
+    def add_unresolved(self, rng: np.random.Generator) -> None:
+        """Put the stars into both epochs that are too faint and too many to be drawn one by one: in crowded fields."""
+        exposure = self.exposure
+        if exposure.stars_per_arcsec2 < _CROWDED_PER_ARCSEC2:
+            return
+        flux = _UNRESOLVED_FLUX * exposure.five_sigma_flux
+        per_pixel = exposure.stars_per_arcsec2 * exposure.pixel_scale_arcsec**2
+        stars = flux * math.sqrt(per_pixel) * rng.standard_normal((self.side, self.side))
+        self.constant += blurred(stars, exposure.science_psf.sigma_pixels**2)
+        self.reference += blurred(stars, exposure.template_psf.sigma_pixels**2)
 
     def add_change(self, flux: float, dx: float = 0.0, dy: float = 0.0) -> None:
         """Put a point source ``dx, dy`` pixels from the alert into the science image alone."""

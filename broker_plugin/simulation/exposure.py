@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -42,10 +43,17 @@ class Exposure:
     read_noise_electrons
         Read noise per pixel, electrons.
     template_exposures
-        How many exposures of the same depth were averaged into the template.
-    resampling_kernel
-        Weights that the resampling of the template gives a pixel and its neighbours along each axis; they correlate
-        its noise.
+        How many exposures as deep as this one the template is worth.
+    error_factor
+        The survey's error of a flux over that of pixel noise alone; its limit is as much higher.
+    counts_slope
+        By class, steepness of log10 N against the magnitude of the difference; 0.6 would be a uniform Euclidean space.
+        Less steep than the sky is: what gets a label, by a spectrum above all, is bright.
+    subtlety
+        Typical relative change of what the survey sends, in units of that of a shallow survey: a deeper one sees less.
+    science_kernel, template_kernel, difference_kernel
+        What resampling, and the whitening of the difference, did to the noise of each: the weights, along each axis, of
+        the next pixel and the one after that.
     subtraction
         How well the survey matches template and science image.
     saturation
@@ -78,8 +86,13 @@ class Exposure:
     sky: float
     pedestal: float
     read_noise_electrons: float
-    template_exposures: int
-    resampling_kernel: tuple[float, ...]
+    template_exposures: float
+    error_factor: float
+    counts_slope: Mapping[str, float]
+    subtlety: float
+    science_kernel: tuple[float, float]
+    template_kernel: tuple[float, float]
+    difference_kernel: tuple[float, float]
     subtraction: SubtractionErrors
     saturation: float
     saturated_value: float
@@ -131,9 +144,14 @@ class Exposure:
         return 5.0 * math.sqrt(effective_pixels * variance)
 
     @property
+    def limit_flux(self) -> float:
+        """Flux of the faintest point source that the survey sends, 5 sigma by its own errors, flux units."""
+        return self.five_sigma_flux * self.error_factor
+
+    @property
     def limit_mag(self) -> float:
-        """AB magnitude of `five_sigma_flux`."""
-        return self.magnitude(self.five_sigma_flux)
+        """AB magnitude of `limit_flux`."""
+        return self.magnitude(self.limit_flux)
 
     def magnitude(self, flux: float) -> float:
         """AB magnitude of a positive flux."""
@@ -177,6 +195,10 @@ class SubtractionErrors:
         Misregistration along each axis.
     width
         Relative error of the width of the matched point-spread function.
+    shape
+        Difference of the ellipticities, after the match.
+    background
+        Level left of the sky, in units of a pixel's noise.
     interpolation
         Share of the noise in the difference that is not the science image's own: it was resampled for the match.
     """
@@ -184,4 +206,6 @@ class SubtractionErrors:
     scale: float
     shift_pixels: float
     width: float
+    shape: float
+    background: float
     interpolation: float

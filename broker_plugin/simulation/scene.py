@@ -83,8 +83,8 @@ class Scene:
 
     @property
     def is_detected(self) -> bool:
-        """Whether the difference image shows something at 5 sigma; a survey sends no other alert."""
-        return abs(self.photometry.snr) >= MIN_SNR
+        """Whether the difference shows something at 5 sigma by the survey's errors; it sends no other alert."""
+        return abs(self.photometry.snr) >= MIN_SNR * self.exposure.error_factor
 
 
 def draw_scene(target: Target, exposure: Exposure, days: float, rng: np.random.Generator) -> Scene:
@@ -109,6 +109,7 @@ def draw_scene(target: Target, exposure: Exposure, days: float, rng: np.random.G
     x0, y0 = ((side - 1) / 2 + rng.uniform(-0.5, 0.5, 2)).tolist()
     canvas = Canvas(exposure, side, x0, y0)
     canvas.add_constant(target.sources)
+    canvas.add_unresolved(rng)
     if target.artefact is not None:
         target.artefact.paint(canvas, flux * rng.lognormal(0.0, 0.1), rng)
     elif target.motion is not None:
@@ -161,6 +162,6 @@ def _add_trail(canvas: Canvas, flux: float, length_arcsec: float, angle_rad: flo
 
 def _footprint_pixels(flux: float, trail_arcsec: float, exposure: Exposure) -> int:
     """Side of the box around all pixels above the detection threshold; rule of thumb from LSSTCam alerts."""
-    above_limit = math.log10(max(flux / exposure.five_sigma_flux, 1.0))
-    width = exposure.fwhm_pixels * (4.0 + 3.0 * above_limit)
+    above_limit = math.log10(max(flux / exposure.limit_flux, 1.0))
+    width = exposure.fwhm_pixels * (3.4 + 1.3 * above_limit)
     return math.ceil(width + trail_arcsec / exposure.pixel_scale_arcsec)

@@ -13,15 +13,19 @@ _MOST_VARIANCE_PER_PASS = 0.6
 """Pixels squared; beyond it three weights are far from a Gaussian."""
 
 
-def correlated(noise: Image, weights: tuple[float, ...]) -> Image:
-    """White noise as resampling leaves it: the same weights along both axes, the variance as it was."""
-    scale = 1.0 / math.sqrt(sum(weight**2 for weight in weights))
-    half = len(weights) // 2
+def correlated(noise: Image, kernel: tuple[float, float]) -> Image:
+    """White noise as resampling or whitening leaves it, its variance as it was.
+
+    Parameters
+    ----------
+    kernel
+        Weights, along each axis, of the next pixel and the one after that, where the pixel itself has one.
+    """
+    scale = 1.0 / math.sqrt(1.0 + 2.0 * sum(weight**2 for weight in kernel))
     for axis in (0, 1):
-        smoothed = (scale * weights[half]) * noise
-        for step in range(1, half + 1):
-            # The kernel is symmetric.
-            smoothed += (scale * weights[half + step]) * (np.roll(noise, step, axis) + np.roll(noise, -step, axis))
+        smoothed = scale * noise
+        for step, weight in enumerate(kernel, start=1):
+            smoothed += (scale * weight) * (np.roll(noise, step, axis) + np.roll(noise, -step, axis))
         noise = smoothed
     return noise
 

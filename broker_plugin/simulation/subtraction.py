@@ -45,13 +45,15 @@ def observe(canvas: Canvas, rng: np.random.Generator) -> Stamps:
     science, template = canvas.constant + canvas.change, canvas.reference
     science_variance = _variance(science, exposure, 1)
     template_variance = _variance(template, exposure, exposure.template_exposures)
-    science_noise = rng.standard_normal(science.shape) * np.sqrt(science_variance)
-    template_noise = correlated(rng.standard_normal(template.shape), exposure.resampling_kernel)
-    template_noise *= np.sqrt(template_variance)
+    shape = science.shape
+    science_noise = correlated(rng.standard_normal(shape), exposure.science_kernel) * np.sqrt(science_variance)
+    template_noise = correlated(rng.standard_normal(shape), exposure.template_kernel) * np.sqrt(template_variance)
     other = exposure.subtraction.interpolation
     difference_noise = math.sqrt(1.0 - other**2) * science_noise
-    difference_noise += other * math.sqrt(exposure.sky_variance) * rng.standard_normal(science.shape)
-    difference = canvas.change + difference_noise - blurred(template_noise, exposure.matching_variance_pixels2)
+    difference_noise += other * math.sqrt(exposure.sky_variance) * rng.standard_normal(shape)
+    difference_noise -= blurred(template_noise, exposure.matching_variance_pixels2)
+    difference = canvas.change + correlated(difference_noise, exposure.difference_kernel)
+    difference += rng.normal(0.0, exposure.subtraction.background) * math.sqrt(exposure.sky_variance)
     difference += _left_over(canvas.constant, exposure.subtraction, exposure.science_psf.sigma_pixels, rng)
 
     saturated = (science > exposure.saturation) | (template > exposure.saturation)
@@ -80,7 +82,7 @@ def _widened(mask: Mask, pixels: int) -> Mask:
     return np.asarray(np.logical_or.reduce([padded[:, step : step + columns] for step in steps]))
 
 
-def _variance(expected: Image, exposure: Exposure, exposures: int) -> Image:
+def _variance(expected: Image, exposure: Exposure, exposures: float) -> Image:
     return (np.maximum(expected, 0.0) / exposure.electrons_per_unit + exposure.sky_variance) / exposures
 
 
@@ -88,19 +90,25 @@ def _left_over(constant: Image, errors: SubtractionErrors, sigma_pixels: float, 
     """What errors of the match leave of constant light, to first order.
 
     A wrong scale leaves a share of the light itself, a shift its gradient, a wrong width its Laplacian (the heat
-    equation: d/d(sigma^2) of a Gaussian is half its Laplacian).  The shift varies over the stamp.
+    equation: d/d(sigma^2) of a Gaussian is half its Laplacian), a wrong ellipticity the other second derivatives.  The
+    shift varies over the stamp.
     """
     gradient_x, gradient_y, laplacian = np.zeros((3, *constant.shape))
     gradient_x[:, 1:-1] = 0.5 * (constant[:, 2:] - constant[:, :-2])
     gradient_y[1:-1] = 0.5 * (constant[2:] - constant[:-2])
     laplacian[1:-1] = constant[2:] - 2.0 * constant[1:-1] + constant[:-2]
-    laplacian[:, 1:-1] += constant[:, 2:] - 2.0 * constant[:, 1:-1] + constant[:, :-2]
+    stretch = -laplacian.copy()
+    second_x = constant[:, 2:] - 2.0 * constant[:, 1:-1] + constant[:, :-2]
+    laplacian[:, 1:-1] += second_x
+    stretch[:, 1:-1] += second_x
+    shear = np.zeros_like(constant)
+    shear[1:-1] = gradient_x[2:] - gradient_x[:-2]
     slope = np.linspace(-1.0, 1.0, constant.shape[0])
     shift_x, shift_y, tilt_x, tilt_y = rng.normal(0.0, errors.shift_pixels, 4)
-    scale, width = rng.normal(0.0, (errors.scale, errors.width))
+    scale, width, plus, cross = rng.normal(0.0, (errors.scale, errors.width, errors.shape, errors.shape))
     return np.asarray(
         scale * constant
         + (shift_x + tilt_x * slope[:, None]) * gradient_x
         + (shift_y + tilt_y * slope[None, :]) * gradient_y
-        + width * sigma_pixels**2 * laplacian
+        + sigma_pixels**2 * (width * laplacian + plus * stretch + cross * shear)
     )

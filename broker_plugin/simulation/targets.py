@@ -29,13 +29,8 @@ from broker_plugin.simulation.sources import (
     star,
 )
 
-_COUNTS_SLOPE = {"AGN": 0.2, "SN": 0.17, "VS": 0.1, "asteroid": 0.25, "bogus": 0.15}
-"""Steepness of log10 N against the magnitude of the difference; 0.6 would be a uniform Euclidean space.
-
-Less steep than the sky is: those that get a label, by a spectrum above all, are the bright ones."""
-
 _FIELD_DEPTH_MAG = 2.0
-"""How much fainter than the survey's limit the faintest field source is."""
+"""How much fainter than 5 sigma of the pixel noise the faintest field source is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +103,7 @@ def draw_target(class_name: str, exposure: Exposure, recurring: bool, rng: np.ra
     """
     flux = _draw_flux(class_name, exposure, rng)
     target = _DRAWERS[class_name](exposure, flux, recurring, rng)
-    faintest = exposure.limit_mag + _FIELD_DEPTH_MAG
+    faintest = exposure.magnitude(exposure.five_sigma_flux) + _FIELD_DEPTH_MAG
     densities = {"stars": exposure.stars_per_arcsec2, "galaxies": exposure.galaxies_per_arcsec2}
     field = draw_field(exposure.neighbour_radius_arcsec, faintest, densities, rng)
     sources = sorted((*target.sources, *field), key=lambda source: source.distance_arcsec)
@@ -125,8 +120,8 @@ def draw_target(class_name: str, exposure: Exposure, recurring: bool, rng: np.ra
 
 def _draw_flux(class_name: str, exposure: Exposure, rng: np.random.Generator) -> float:
     """Number counts N(<m) ~ 10^(slope m), cut 6 magnitudes above the limit, where things start to saturate."""
-    above_limit_mag = min(-math.log10(rng.uniform(1e-12, 1.0)) / _COUNTS_SLOPE[class_name], 6.0)
-    return float(exposure.five_sigma_flux * 10.0 ** (0.4 * above_limit_mag))
+    above_limit_mag = min(-math.log10(rng.uniform(1e-12, 1.0)) / exposure.counts_slope[class_name], 6.0)
+    return float(1.25 * exposure.limit_flux * 10.0 ** (0.4 * above_limit_mag))
 
 
 def _in_r_njy(flux: float, colours: Colours, exposure: Exposure) -> float:
@@ -135,7 +130,7 @@ def _in_r_njy(flux: float, colours: Colours, exposure: Exposure) -> float:
 
 
 def _draw_agn(exposure: Exposure, flux: float, recurring: bool, rng: np.random.Generator) -> Target:
-    relative_change = min(rng.lognormal(-1.0, 0.6), 0.95)
+    relative_change = min(rng.lognormal(-1.0, 0.6) * exposure.subtlety, 0.95)
     sign = float(rng.choice((-1.0, 1.0)))
     nucleus = flux / relative_change
     # Three in four outshine their host, as quasars and blazars do; the others are Seyfert galaxies.
@@ -149,7 +144,7 @@ def _draw_agn(exposure: Exposure, flux: float, recurring: bool, rng: np.random.G
 
 
 def _draw_supernova(exposure: Exposure, flux: float, recurring: bool, rng: np.random.Generator) -> Target:
-    host = flux * 10.0 ** (0.4 * rng.normal(0.3, 1.2))
+    host = flux * 10.0 ** (0.4 * rng.normal(0.9, 1.2))
     (colours,) = galaxy_colours(1, rng)
     r_mag = exposure.magnitude(host) - colours.offset_from_r(exposure.band)
     galaxy = draw_galaxy(r_mag, rng)
@@ -164,7 +159,7 @@ def _draw_variable_star(exposure: Exposure, flux: float, recurring: bool, rng: n
         relative_change = rng.lognormal(1.2, 0.8)
         light_curve: LightCurve = draw_outburst(relative_change, rng)
     else:
-        relative_change = min(rng.lognormal(-1.1, 0.7), 0.95)
+        relative_change = min(rng.lognormal(-1.1, 0.7) * exposure.subtlety, 0.95)
         light_curve = draw_periodic(float(rng.choice((-1.0, 1.0))) * relative_change, rng)
     source = star(0.0, 0.0, exposure.magnitude(flux / relative_change), exposure.band, rng)
     unit = _in_r_njy(flux / relative_change, source.colours, exposure)

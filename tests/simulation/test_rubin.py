@@ -81,7 +81,9 @@ def test_fluxes_follow_from_the_stamps(rubin_alerts):
         assert source["snr"] == pytest.approx(abs(source["psfFlux"]) / source["psfFluxErr"], rel=1e-4)
         if alert.class_name == "VS" and alert.stamps[1].max() < 5e4:  # a saturated star has no flux
             change = source["scienceFlux"] - source["templateFlux"]
-            assert change == pytest.approx(source["psfFlux"], rel=0.1, abs=10 * source["scienceFluxErr"])
+            # The match of both epochs leaves some hundredths of a bright star.
+            tolerance = 10 * source["scienceFluxErr"] + 0.05 * abs(source["templateFlux"])
+            assert change == pytest.approx(source["psfFlux"], abs=tolerance)
 
 
 def test_asteroids_have_a_solar_system_object_and_all_others_a_dia_object(rubin_alerts):

@@ -32,15 +32,15 @@ _CONDITIONS = {
 }
 _FULL_WELL_ELECTRONS = 1e5
 _GALAXIES_PER_ARCSEC2 = 0.004
+_COUNTS_SLOPE = {"AGN": 0.13, "SN": 0.17, "VS": 0.16, "asteroid": 0.1, "bogus": 0.12}
+
+_DEEP_SHARE = 0.15
+_DEEP_FACTOR = 40.0
+"""Now and then a visit is as deep as those of the precursor data, with so many times the electrons."""
 _BAND_SHARES = (0.05, 0.25, 0.2, 0.25, 0.17, 0.08)
 
 _TEMPLATE_SEEING = 0.9
 """Seeing of a template over the typical one of its band: the best exposures go into it."""
-
-_RESAMPLING_KERNEL = (-0.03, 0.13, 1.0, 0.13, -0.03)
-"""Correlates a template's noise by 0.24 with the next pixel, as in real templates."""
-
-_SUBTRACTION = SubtractionErrors(scale=0.006, shift_pixels=0.06, width=0.02, interpolation=0.1)
 
 
 def draw_exposure(ra_deg: float, dec_deg: float, rng: np.random.Generator, mjd: float | None = None) -> Exposure:
@@ -54,9 +54,11 @@ def draw_exposure(ra_deg: float, dec_deg: float, rng: np.random.Generator, mjd: 
     band = str(rng.choice(tuple(_CONDITIONS), p=_BAND_SHARES))
     electrons_per_njy, typical_sky, typical_seeing = _CONDITIONS[band]
     saturation = _FULL_WELL_ELECTRONS / electrons_per_njy
+    if rng.random() < _DEEP_SHARE:
+        electrons_per_njy *= _DEEP_FACTOR
     night = math.floor(rng.uniform(MJD_OF_FIRST_ALERT + 80.0, MJD_OF_FIRST_ALERT + 600.0) if mjd is None else mjd)
-    seeing_arcsec = typical_seeing * rng.lognormal(0.35, 0.28)  # commissioning was above what the site will give
-    template_seeing_arcsec = typical_seeing * _TEMPLATE_SEEING * rng.lognormal(0.25, 0.15)
+    seeing_arcsec = typical_seeing * rng.lognormal(0.42, 0.28)  # commissioning was above what the site will give
+    template_seeing_arcsec = typical_seeing * _TEMPLATE_SEEING * rng.lognormal(0.42, 0.2)
     return Exposure(
         mjd=night + rng.uniform(0.02, 0.4),  # night falls on Cerro Pachon at about 0h TAI and ends at about 10h
         band=band,
@@ -68,9 +70,22 @@ def draw_exposure(ra_deg: float, dec_deg: float, rng: np.random.Generator, mjd: 
         sky=typical_sky * rng.lognormal(0.0, 0.3),
         pedestal=0.0,
         read_noise_electrons=9.0,
-        template_exposures=int(rng.integers(10, 60)),
-        resampling_kernel=_RESAMPLING_KERNEL,
-        subtraction=_SUBTRACTION,
+        template_exposures=float(rng.integers(10, 60)),
+        error_factor=1.2,
+        counts_slope=_COUNTS_SLOPE,
+        subtlety=0.35,
+        # The correlations that the noise of real stamps has; the template's is 0.24 with the next pixel.
+        science_kernel=(rng.normal(0.0, 0.01), rng.normal(0.0, 0.01)),
+        template_kernel=(rng.normal(0.13, 0.012), rng.normal(-0.03, 0.015)),
+        difference_kernel=(rng.normal(-0.01, 0.02), rng.normal(0.0, 0.015)),
+        subtraction=SubtractionErrors(
+            scale=0.006,
+            shift_pixels=0.15,
+            width=0.03,
+            shape=0.03,
+            background=0.05,
+            interpolation=min(0.12 * rng.lognormal(0.0, 0.4), 0.6),
+        ),
         saturation=saturation,
         saturated_value=saturation,
         saturated_margin_pixels=0,

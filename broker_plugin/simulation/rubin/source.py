@@ -95,10 +95,13 @@ def _flux_fields(scene: Scene) -> dict[str, Any]:
 
 def _shape_fields(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
     psf_variance = scene.exposure.psf_sigma_arcsec**2
-    # Moments of a faint source are known to about 1 / snr.
-    scatter = min(1.0 / abs(scene.photometry.snr), 0.25)
+    # Moments of a faint source are known to about 1 / snr, and what a bright one in the template left disturbs them.
+    over_template = abs(scene.template_photometry.flux / scene.photometry.flux)
+    scatter = min(math.hypot(1.0 / scene.photometry.snr, 0.04 * over_template), 0.7)
     ixx, iyy = np.array([scene.shape.ixx, scene.shape.iyy]) * rng.lognormal(0.0, scatter, 2)
+    # Nearly zero for what stands alone, about a quarter on a bright star, one for what is broader than a point.
     widening = (ixx + iyy) / (2.0 * psf_variance)
+    logit = -5.2 + 8.0 * math.log(widening) + 4.5 * math.tanh(0.2 * over_template) + rng.normal(0.0, 1.2)
     return {
         "ixx": float(ixx),
         "iyy": float(iyy),
@@ -106,20 +109,19 @@ def _shape_fields(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
         "ixxPSF": psf_variance,
         "iyyPSF": psf_variance,
         "ixyPSF": 0.0,
-        # A smooth step: half where the source is 1.4 times as broad as a point.
-        "extendedness": 1.0 / (1.0 + math.exp(-10.0 * (widening - 1.4))),
+        "extendedness": 1.0 / (1.0 + math.exp(-logit)),
     }
 
 
 def _trail_fields(scene: Scene, ra: float, dec: float, rng: np.random.Generator) -> dict[str, Any]:
-    # The fit gives everything a trail; that of a point source is as long as its noise.
-    noise_arcsec = scene.exposure.seeing_arcsec * abs(rng.normal(0.0, 1.0)) / math.sqrt(abs(scene.photometry.snr))
+    # The fit gives everything a trail; that of a point source is about as long as the seeing is wide.
+    pointlike_arcsec = 1.1 * scene.exposure.seeing_arcsec * rng.lognormal(0.0, 0.25)
     return {
         "trailFlux": scene.photometry.flux * rng.lognormal(0.05, 0.03),
         "trailFluxErr": scene.photometry.flux_error,
         "trailRa": ra,
         "trailDec": dec,
-        "trailLength": math.hypot(scene.trail_arcsec, noise_arcsec),
+        "trailLength": math.hypot(scene.trail_arcsec, pointlike_arcsec),
         "trailAngle": math.degrees(bearing_rad(scene.trail_angle_rad, scene.exposure.rotation_rad)),
         "trailAlgorithm": 1,
     }

@@ -22,6 +22,11 @@ _FILTERS = {"g": 1, "r": 2, "i": 3}
 _SUBTRACTION_ERROR = 0.02
 """Share of a source's flux that subtraction gets wrong: about what the ``scorr`` of real bright stars says."""
 
+_ROUNDING = 0.4
+_MOST_ELONGATED = 1.55
+_LARGEST_MAGDIFF = 0.5
+"""The survey sends nothing more elongated, and nothing whose aperture and PSF magnitudes differ by much more."""
+
 _RIM_SHARE = 0.3
 """How many of the alerts whose stamp would reach beyond the quadrant are sent."""
 
@@ -51,7 +56,7 @@ def epoch_fields(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
         "rfid": field * 1_000_000 + 120_000 + fid * 100 + rcid,
         "jdstartref": jd - rng.uniform(200.0, 400.0),
         "jdendref": jd - rng.uniform(60.0, 200.0),
-        "nframesref": scene.exposure.template_exposures,
+        "nframesref": 15 + int(rng.exponential(3.0)),
         "exptime": scene.exposure.duration_s,
         "tooflag": 0,
     }
@@ -82,17 +87,20 @@ def detection_fields(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
     photometry = scene.photometry
     sign = 1.0 if photometry.flux > 0.0 else -1.0
     magpsf = scene.exposure.magnitude(abs(photometry.flux))
-    small, big = _aperture_magnitude(scene, sign, 4.0), _aperture_magnitude(scene, sign, 9.0)
+    snr = _photometric_snr(scene)
+    magap, magapbig = (
+        magpsf + _aperture_difference(scene, magpsf, radius) + rng.normal(0.0, 0.7 / snr) for radius in (4.0, 9.0)
+    )
     return {
         "isdiffpos": "t" if sign > 0.0 else "f",
         "magpsf": magpsf,
-        "sigmapsf": magnitude_error(_significance(scene)),
+        "sigmapsf": magnitude_error(snr),
         "chipsf": photometry.chi2 / max(photometry.pixels - 1, 1),
-        "magap": small[0],
-        "sigmagap": small[1],
-        "magapbig": big[0],
-        "sigmagapbig": big[1],
-        "magdiff": None if small[0] is None else small[0] - magpsf,
+        "magap": magap,
+        "sigmagap": magnitude_error(snr),
+        "magapbig": magapbig,
+        "sigmagapbig": magnitude_error(0.6 * snr),
+        "magdiff": magap - magpsf,
         "scorr": _significance(scene),
         "sky": rng.normal(0.0, 0.3),
     }
@@ -101,27 +109,41 @@ def detection_fields(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
 def _significance(scene: Scene) -> float:
     """Signal to noise of the detection, with what registration and point-spread function leave of a bright source."""
     photometry = scene.photometry
-    left_over = _SUBTRACTION_ERROR * math.hypot(photometry.flux, scene.template_photometry.flux)
-    return abs(photometry.flux) / math.hypot(photometry.flux_error, left_over)
+    return abs(photometry.flux) / math.hypot(1.1 * photometry.flux_error, _left_over(scene))
 
 
-def _aperture_magnitude(scene: Scene, sign: float, radius_pixels: float) -> tuple[float | None, float | None]:
-    """Magnitude and its error within a radius, null where the sum has the other sign than the detection."""
-    total, pixels = aperture_sum(scene.difference, scene.x_pixels, scene.y_pixels, radius_pixels)
-    flux = sign * total
+def _photometric_snr(scene: Scene) -> float:
+    """Signal to noise of the magnitude: the survey's errors are larger than those of pixel noise."""
+    flux, template_flux = scene.photometry.flux, scene.template_photometry.flux
+    noise = scene.exposure.error_factor * scene.photometry.flux_error
+    return abs(flux) / math.hypot(noise, 0.035 * flux, 0.012 * template_flux)
+
+
+def _left_over(scene: Scene) -> float:
+    return _SUBTRACTION_ERROR * math.hypot(scene.photometry.flux, scene.template_photometry.flux)
+
+
+def _aperture_difference(scene: Scene, magpsf: float, radius_pixels: float) -> float:
+    """Magnitude within a radius minus that of the fitted point source; kept within what the survey sends."""
+    total, _ = aperture_sum(scene.difference, scene.x_pixels, scene.y_pixels, radius_pixels)
+    flux = math.copysign(total, total * scene.photometry.flux)
     if flux <= 0.0:
-        return None, None
-    noise = math.sqrt(pixels * scene.exposure.sky_variance)
-    return scene.exposure.magnitude(flux), magnitude_error(flux / noise)
+        return _LARGEST_MAGDIFF
+    difference = scene.exposure.magnitude(flux) - magpsf - 0.03
+    return _LARGEST_MAGDIFF * math.tanh(difference / _LARGEST_MAGDIFF)
 
 
 def shape_fields(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
     major_true, minor_true = scene.shape.axes_arcsec
     scale = scene.exposure.pixel_scale_arcsec
     # Moments of a faint source are known to about 1 / snr.
-    scatter = 0.04 + 0.5 / abs(scene.photometry.snr)  # the optics add to it: no star is quite round
+    scatter = 0.07 + 0.5 / abs(scene.photometry.snr)  # the optics add to it: no star is quite round
     lengths = np.array([major_true, minor_true]) / scale * rng.lognormal(0.0, scatter, 2)
     minor, major = np.sort(lengths).tolist()
+    # What is measured is the core above the threshold, rounder than an artefact as a whole.
+    if scene.class_name == "bogus":
+        major = minor * (major / minor) ** _ROUNDING
+    major = min(major, _MOST_ELONGATED * minor)
     fwhm = math.sqrt(major * minor) / gaussian_sigma(1.0)
     psf_sigma = scene.exposure.psf_sigma_arcsec / scale
     # The neural network of SExtractor gives point sources of any brightness about 0.98.
@@ -133,26 +155,30 @@ def shape_fields(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
         "aimagerat": major / fwhm,
         "bimagerat": minor / fwhm,
         "elong": major / minor,
-        "classtar": min(max(0.99 - 0.35 * mismatch**2 - _classtar_loss(scene, rng), 0.0), 1.0),
+        "classtar": min(max(rng.normal(0.989, 0.007) - 0.05 * mismatch**2 - _classtar_loss(scene, rng), 0.0), 1.0),
         "seeratio": rng.lognormal(0.0, 0.1),
     }
 
 
 def _classtar_loss(scene: Scene, rng: np.random.Generator) -> float:
     """How much less than a star a point source looks: mostly little, now and then a lot, the more the fainter."""
-    return float(rng.gamma(0.4, 0.05 * (1.0 + 10.0 / abs(scene.photometry.snr))))
+    return float(rng.gamma(0.25, 0.1 * (1.0 + 5.0 / abs(scene.photometry.snr))))
 
 
 def stamp_fields(scene: Scene) -> dict[str, Any]:
     row, column = round(scene.y_pixels), round(scene.x_pixels)
-    core = scene.difference[row - 2 : row + 3, column - 2 : column + 3]
-    finite = core[np.isfinite(core)] * np.sign(scene.photometry.flux)
-    absolute = float(np.sum(np.abs(finite)))
+    core = scene.difference[row - 2 : row + 3, column - 2 : column + 3] * np.sign(scene.photometry.flux)
+    # The survey calls it the ratio in 5 x 5 pixels; that of real packets is the ratio in the circle within.
+    circle = core[_CIRCLE & np.isfinite(core)]
+    absolute = float(np.abs(circle).sum())
     return {
-        "nneg": int(np.count_nonzero(finite < 0.0)),
-        "nbad": int(core.size - finite.size),
-        "sumrat": float(np.sum(finite)) / absolute if absolute else None,
+        "nneg": int(np.count_nonzero(core < 0.0)),
+        "nbad": int(np.count_nonzero(~np.isfinite(core))),
+        "sumrat": float(circle.sum()) / absolute if absolute else None,
     }
+
+
+_CIRCLE = np.hypot(*np.indices((5, 5)) - 2) <= 2.0
 
 
 def score_fields(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:

@@ -22,6 +22,7 @@ _PS1_DEPTH_MAG = 22.5
 _PS1_RADIUS_ARCSEC = 30.0
 _GAIA_DEPTH_MAG = 20.5
 _GAIA_BRIGHT_MAG = 14.0
+_GAIA_RADIUS_ARCSEC = 90.0
 
 
 def reference_fields(scene: Scene, ra: float, dec: float, rng: np.random.Generator) -> dict[str, Any]:
@@ -41,7 +42,7 @@ def reference_fields(scene: Scene, ra: float, dec: float, rng: np.random.Generat
         snr = _template_snr(nearest, scene)
         magnitude = nearest.magnitude(scene.exposure.band)
         extension = nearest.extension(scene.exposure.template_psf.sigma_pixels * scene.exposure.pixel_scale_arcsec)
-        chi = (0.7 + 6.0 * extension * min(snr / 50.0, 1.0)) * rng.lognormal(0.0, 0.25)
+        chi = (0.7 + 6.0 * extension * min(snr / 50.0, 1.0)) * rng.lognormal(-0.05, 0.4)
         sharpness = 0.5 * extension - 0.02 + rng.normal(0.0, 0.02 + 1.0 / snr)
     error = magnitude_error(snr)
     return {
@@ -84,15 +85,22 @@ def _panstarrs_match(match: Source | None, rng: np.random.Generator) -> dict[str
     names = ("sgmag", "srmag", "simag", "szmag", "sgscore", "distpsnr")
     if match is None:
         return {**dict.fromkeys(names, _MISSING), "objectidps": None}
-    # The fainter the source, the less its score says: it tends to one half.
-    certainty = min(max((22.5 - match.r_mag) / 3.0, 0.1), 1.0)
-    score = 0.5 + certainty * (0.02 + 0.97 * match.point_fraction - 0.5) + rng.normal(0.0, 0.02 + 0.1 * (1 - certainty))
     return {
         **_seen_bands({f"s{band}mag": match.magnitude(band) for band in "griz"}, rng),
-        "sgscore": min(max(score, 0.0), 1.0),
+        "sgscore": _star_galaxy_score(match, rng),
         "distpsnr": math.hypot(*_astrometry(match, rng)),
         "objectidps": int(rng.integers(10**16, 2 * 10**17)),
     }
+
+
+def _star_galaxy_score(source: Source, rng: np.random.Generator) -> float:
+    """0 a galaxy, 1 a star; the fainter the source, the less it says, and exactly one half where it says nothing."""
+    certainty = min(max((22.5 - source.r_mag) / 3.0, 0.1), 1.0)
+    if rng.random() < 0.05 + 0.45 * (1.0 - certainty):
+        return 0.5
+    mean = 0.5 + (0.02 + 0.96 * source.point_fraction**0.4 - 0.5) * (0.5 + 0.5 * certainty)
+    concentration = 0.6 + 20.0 * certainty**2
+    return float(rng.beta(mean * concentration, (1.0 - mean) * concentration))
 
 
 def _seen_bands(magnitudes: dict[str, float], rng: np.random.Generator) -> dict[str, float]:
@@ -104,15 +112,30 @@ def _seen_bands(magnitudes: dict[str, float], rng: np.random.Generator) -> dict[
 
 
 def gaia_fields(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
-    stars = [source for source in scene.references if source.point_fraction > 0.5]
-    near = next((star for star in stars if star.r_mag < _GAIA_DEPTH_MAG), None)
-    bright = next((star for star in stars if star.r_mag < _GAIA_BRIGHT_MAG), None)
+    """The nearest Gaia source, and the nearest bright one."""
+    near_arcsec, near_mag = _nearest_gaia(scene, _GAIA_DEPTH_MAG, rng)
+    bright_arcsec, bright_mag = _nearest_gaia(scene, _GAIA_BRIGHT_MAG, rng)
     return {
-        "neargaia": math.hypot(*_astrometry(near, rng)) if near else _MISSING,
-        "maggaia": near.r_mag if near else _MISSING,
-        "neargaiabright": math.hypot(*_astrometry(bright, rng)) if bright else _MISSING,
-        "maggaiabright": bright.r_mag if bright else _MISSING,
+        "neargaia": near_arcsec,
+        "maggaia": near_mag,
+        "neargaiabright": bright_arcsec,
+        "maggaiabright": bright_mag,
     }
+
+
+def _nearest_gaia(scene: Scene, depth_mag: float, rng: np.random.Generator) -> tuple[float, float]:
+    """Distance and magnitude of the nearest star above a depth; beyond the field that was drawn, by its density."""
+    exposure = scene.exposure
+    near = next((s for s in scene.references if s.point_fraction > 0.5 and s.r_mag < depth_mag), None)
+    if near is not None:
+        # Gaia's epoch is another: stars have moved since.
+        dx, dy = rng.normal(0.0, _ASTROMETRIC_ERROR_ARCSEC * rng.lognormal(0.3, 0.6), 2)
+        return math.hypot(near.x_arcsec + dx, near.y_arcsec + dy), near.r_mag
+    density = exposure.stars_per_arcsec2 * 10.0 ** (0.3 * (depth_mag - _PS1_DEPTH_MAG))
+    squared = exposure.neighbour_radius_arcsec**2 - math.log(rng.uniform(1e-12, 1.0)) / (math.pi * density)
+    if squared > _GAIA_RADIUS_ARCSEC**2:
+        return _MISSING, _MISSING
+    return math.sqrt(squared), depth_mag + math.log10(rng.uniform(1e-3, 1.0)) / 0.3
 
 
 def solar_system_fields(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:

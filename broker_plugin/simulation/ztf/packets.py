@@ -109,7 +109,7 @@ class PacketWriter:
             **detection.calibration_fields(scene, rng),
         }
         candidate["candid"] = candidate_id(candidate["pid"], candidate["isdiffpos"] == "t", candidate["tblid"])
-        candidate["magfromlim"] = candidate["diffmaglim"] - (candidate["magap"] or candidate["magpsf"])
+        candidate["magfromlim"] = candidate["diffmaglim"] - candidate["magap"]
         return candidate
 
 
