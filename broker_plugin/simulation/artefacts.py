@@ -14,22 +14,23 @@ from broker_plugin.simulation.psf import gaussian_sigma
 from broker_plugin.simulation.sources import Source, star
 
 _SHARES = {
-    "cosmic_ray": 0.11,
-    "bad_pixel": 0.10,
-    "bad_column": 0.08,
-    "dipole": 0.15,
-    "saturated_star": 0.16,
-    "residual": 0.3,
-    "edge": 0.06,
-    "streak": 0.05,
-    "ghost": 0.05,
+    "speckle": 0.33,
+    "bad_pixel": 0.16,
+    "residual": 0.12,
+    "dipole": 0.1,
+    "saturated_star": 0.08,
+    "cosmic_ray": 0.07,
+    "bad_column": 0.05,
+    "edge": 0.04,
+    "streak": 0.03,
+    "ghost": 0.02,
 }
 """How many bogus alerts are of each kind (judged by eye from real ones)."""
 
 BOGUS_KINDS = tuple(_SHARES)
 """What a bogus alert may be."""
 
-_RECURRING = ("dipole", "saturated_star", "residual")
+_RECURRING = ("dipole", "saturated_star", "residual", "speckle")
 """Kinds that come back at the same place, for they hang on a star."""
 
 
@@ -74,8 +75,8 @@ def draw_artefact(exposure: Exposure, flux: float, recurring: bool, rng: np.rand
 
 
 def _star(exposure: Exposure, flux: float, distance: float, rng: np.random.Generator) -> Source:
-    """A star ``distance`` pixels from the alert."""
-    angle = rng.uniform(-math.pi, math.pi)
+    """A star ``distance`` pixels from the alert, more or less along an axis."""
+    angle = rng.integers(4) * math.pi / 2.0 + rng.normal(0.0, 0.3)
     x_arcsec, y_arcsec = exposure.to_sky(distance * math.cos(angle), distance * math.sin(angle))
     return star(x_arcsec, y_arcsec, exposure.magnitude(flux), exposure.band, rng)
 
@@ -91,9 +92,9 @@ def _dipole_star(exposure: Exposure, flux: float, rng: np.random.Generator) -> S
 
 
 def _saturated_star(exposure: Exposure, flux: float, rng: np.random.Generator) -> Source:
-    peak_share = 0.88 / exposure.fwhm_pixels**2
-    bright = exposure.saturation / peak_share * rng.uniform(1.5, 10.0)
-    distance = exposure.saturated_margin_pixels + exposure.fwhm_pixels * rng.uniform(0.6, 1.4)
+    bright = exposure.saturation / exposure.science_psf.peak * rng.uniform(1.6, 5.0)
+    # The core of such a star is lost, and a margin around it; the alert stands beside.
+    distance = exposure.saturated_margin_pixels + exposure.fwhm_pixels * rng.uniform(0.9, 1.6)
     return _star(exposure, bright, distance, rng)
 
 
@@ -102,10 +103,16 @@ def _residual_star(exposure: Exposure, flux: float, rng: np.random.Generator) ->
     return _star(exposure, bright, 0.15 * exposure.fwhm_pixels * math.hypot(*rng.normal(0.0, 1.0, 2)), rng)
 
 
+def _speckled_star(exposure: Exposure, flux: float, rng: np.random.Generator) -> Source:
+    bright = _unsaturated(exposure, flux * rng.lognormal(2.0, 0.8))
+    return _star(exposure, bright, 0.2 * exposure.fwhm_pixels * abs(rng.normal()), rng)
+
+
 _STARS: dict[str, Callable[[Exposure, float, np.random.Generator], Source]] = {
     "dipole": _dipole_star,
     "saturated_star": _saturated_star,
     "residual": _residual_star,
+    "speckle": _speckled_star,
 }
 
 
@@ -124,7 +131,7 @@ def _widen(canvas: Canvas, source: Source, widening: float) -> None:
 
 def _paint_cosmic_ray(canvas: Canvas, flux: float, rng: np.random.Generator) -> None:
     """A track of a few pixels with sharp edges: it did not come through the optics."""
-    length, angle = rng.uniform(1.0, 8.0), rng.uniform(0.0, math.pi)
+    length, angle = min(1.0 + rng.exponential(2.0), 10.0), rng.uniform(0.0, math.pi)
     along = np.linspace(-0.5, 0.5, 24) * length
     columns = np.rint(canvas.x0 + along * math.cos(angle)).astype(int)
     rows = np.rint(canvas.y0 + along * math.sin(angle)).astype(int)
@@ -134,14 +141,14 @@ def _paint_cosmic_ray(canvas: Canvas, flux: float, rng: np.random.Generator) -> 
 
 
 def _paint_bad_pixel(canvas: Canvas, flux: float, rng: np.random.Generator) -> None:
-    """One hot pixel, in the science image or in the template."""
+    """A hot or a dead pixel or two, in the science image or in the template."""
     row, column = np.rint(np.array([canvas.y0, canvas.x0]) + rng.uniform(-0.4, 0.4, 2)).astype(int)
-    if rng.random() < 0.6:
-        canvas.change[row, column] += 2.0 * flux
-    else:
-        canvas.reference[row, column] += 2.0 * flux
-        canvas.change[row, column] -= 2.0 * flux
-        canvas.constant[row, column] += 2.0 * flux
+    pixels = slice(row, row + int(rng.integers(1, 3))), slice(column, column + int(rng.integers(1, 3)))
+    light = 2.0 * rng.choice((-1.0, 1.0)) * flux / canvas.change[pixels].size
+    canvas.change[pixels] += light
+    if rng.random() < 0.35:  # in the template, whose light is subtracted: the science image is as it was
+        canvas.reference[pixels] -= light
+        canvas.constant[pixels] -= light
     canvas.shape = Shape.round(0.35 * canvas.exposure.pixel_scale_arcsec)
 
 
@@ -188,6 +195,17 @@ def _paint_residual(canvas: Canvas, flux: float, source: Source, rng: np.random.
     _widen(canvas, source, 1.0 + rng.choice((-1.0, 1.0)) * min(2.0 * flux / star_flux, 0.4))
 
 
+def _paint_speckle(canvas: Canvas, flux: float, source: Source, rng: np.random.Generator) -> None:
+    """What a subtraction with ringing leaves in the core of a star: a few sharp pixels, now and then in stripes."""
+    dx, dy = canvas.offsets()
+    core = np.exp(-0.5 * (dx**2 + dy**2) / (0.4 * canvas.exposure.fwhm_pixels) ** 2)
+    grain = rng.choice((-1.0, 1.0)) + rng.normal(0.0, 0.8, core.shape)
+    if rng.random() < 0.25:
+        grain *= np.where(np.arange(canvas.side) % 2, 1.0, -0.5)[:, None]
+    canvas.change += 1.3 * flux * core * grain / core.sum()
+    canvas.shape = Shape.round(0.7 * canvas.exposure.psf_sigma_arcsec)
+
+
 def _paint_edge(canvas: Canvas, flux: float, rng: np.random.Generator) -> None:
     """The detector ends within a few widths of the alert, and its last columns are not to be trusted."""
     distance = rng.uniform(1.0, 4.0) * canvas.exposure.fwhm_pixels
@@ -195,7 +213,7 @@ def _paint_edge(canvas: Canvas, flux: float, rng: np.random.Generator) -> None:
     inwards = distance - rng.choice((-1.0, 1.0)) * (dx + 0.0 * dy if rng.random() < 0.5 else dy + 0.0 * dx)
     depth = 0.6 * canvas.exposure.fwhm_pixels
     ragged = rng.normal(1.0, 0.5, (canvas.side, canvas.side))
-    level = rng.choice((-1.0, 1.0)) * flux / canvas.exposure.fwhm_pixels**2 * math.exp(min(distance / depth, 4.0))
+    level = rng.choice((-1.0, 1.0)) * flux / canvas.exposure.fwhm_pixels**2 * math.exp(min(distance / depth, 1.5))
     canvas.change += np.where(inwards > 0.0, level * np.exp(-np.maximum(inwards, 0.0) / depth) * ragged, 0.0)
     canvas.unusable |= inwards <= 0.0
     canvas.shape = Shape.round(1.2 * canvas.exposure.psf_sigma_arcsec)
@@ -246,4 +264,5 @@ _STAR_PAINTERS: dict[str, Callable[[Canvas, float, Source, np.random.Generator],
     "dipole": _paint_dipole,
     "saturated_star": _paint_saturated_star,
     "residual": _paint_residual,
+    "speckle": _paint_speckle,
 }

@@ -1,4 +1,4 @@
-"""Smoothing of images by small kernels.  Images wrap around: what is smoothed is noise, or falls off before its rim."""
+"""Smoothing of images by small kernels.  Beyond its rim an image is taken for zero."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def correlated(noise: Image, kernel: tuple[float, float]) -> Image:
     for axis in (0, 1):
         smoothed = scale * noise
         for step, weight in enumerate(kernel, start=1):
-            smoothed += (scale * weight) * (np.roll(noise, step, axis) + np.roll(noise, -step, axis))
+            _add_neighbours(smoothed, (scale * weight) * noise, step, axis)
         noise = smoothed
     return noise
 
@@ -38,5 +38,15 @@ def blurred(image: Image, variance_pixels2: float) -> Image:
     side = 0.5 * variance_pixels2 / passes
     for _ in range(passes):
         for axis in (0, 1):
-            image = (1.0 - 2.0 * side) * image + side * (np.roll(image, 1, axis) + np.roll(image, -1, axis))
+            smoothed = (1.0 - 2.0 * side) * image
+            _add_neighbours(smoothed, side * image, 1, axis)
+            image = smoothed
     return image
+
+
+def _add_neighbours(image: Image, weighted: Image, step: int, axis: int) -> None:
+    """Add to each pixel of an image those ``step`` pixels before and after it along an axis."""
+    if axis == 1:
+        image, weighted = image.T, weighted.T
+    image[step:] += weighted[:-step]
+    image[:-step] += weighted[step:]

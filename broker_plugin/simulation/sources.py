@@ -166,6 +166,13 @@ def star_colours(count: int, rng: np.random.Generator) -> list[Colours]:
     return _listed(np.stack([g_r, r_i, 0.5 * r_i], axis=1) + rng.normal(0.0, _COLOUR_SCATTER, (count, 3)))
 
 
+def variable_star_colours(rng: np.random.Generator) -> Colours:
+    """Draw colours of a variable star: among those that are met in alerts, many are cool giants and reddened."""
+    g_i = rng.gamma(1.8, 1.0) - 0.2
+    g_r, r_i = (0.72 * g_i, 0.28 * g_i) if g_i < 1.9 else (1.37 + 0.05 * (g_i - 1.9), 0.53 + 0.95 * (g_i - 1.9))
+    return _listed(np.array([[g_r, r_i, 0.7 * r_i]]) + rng.normal(0.0, 1.5 * _COLOUR_SCATTER, (1, 3)))[0]
+
+
 def _listed(colours: np.ndarray) -> list[Colours]:
     return [Colours(*row) for row in colours.tolist()]
 
@@ -189,16 +196,16 @@ def draw_field(
     radius_arcsec
         How far around.
     faintest_mag
-        Magnitude in r of the faintest; N(<m) grows as 10^(0.3 m) up to it, from 8 mag brighter.
+        Magnitude in r of the faintest; up to it N(<m) grows as 10^(0.25 m) for stars, 10^(0.35 m) for galaxies.
     densities_per_arcsec2
         Of ``stars`` and ``galaxies``.
     """
     sources = []
-    for kind, draw_colours in (("stars", star_colours), ("galaxies", galaxy_colours)):
+    for kind, draw_colours, slope in (("stars", star_colours, 0.25), ("galaxies", galaxy_colours, 0.35)):
         count = int(rng.poisson(densities_per_arcsec2[kind] * math.pi * radius_arcsec**2))
         distance = radius_arcsec * np.sqrt(rng.random(count))
         angle = rng.uniform(0.0, 2.0 * math.pi, count)
-        r_mag = np.maximum(faintest_mag + np.log10(rng.uniform(1e-12, 1.0, count)) / 0.3, faintest_mag - 8.0)
+        r_mag = np.maximum(faintest_mag + np.log10(rng.uniform(1e-12, 1.0, count)) / slope, faintest_mag - 10.0)
         columns = ((distance * np.cos(angle)).tolist(), (distance * np.sin(angle)).tolist(), r_mag.tolist())
         point_fraction = float(kind == "stars")
         sources += [

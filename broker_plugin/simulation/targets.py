@@ -26,7 +26,7 @@ from broker_plugin.simulation.sources import (
     draw_light_offset,
     galaxy_colours,
     nucleus_colours,
-    star,
+    variable_star_colours,
 )
 
 _FIELD_DEPTH_MAG = 2.0
@@ -121,7 +121,7 @@ def draw_target(class_name: str, exposure: Exposure, recurring: bool, rng: np.ra
 def _draw_flux(class_name: str, exposure: Exposure, rng: np.random.Generator) -> float:
     """Number counts N(<m) ~ 10^(slope m), cut 6 magnitudes above the limit, where things start to saturate."""
     above_limit_mag = min(-math.log10(rng.uniform(1e-12, 1.0)) / exposure.counts_slope[class_name], 6.0)
-    return float(1.25 * exposure.limit_flux * 10.0 ** (0.4 * above_limit_mag))
+    return float(1.2 * exposure.limit_flux * 10.0 ** (0.4 * above_limit_mag))
 
 
 def _in_r_njy(flux: float, colours: Colours, exposure: Exposure) -> float:
@@ -161,9 +161,10 @@ def _draw_variable_star(exposure: Exposure, flux: float, recurring: bool, rng: n
     else:
         relative_change = min(rng.lognormal(-1.1, 0.7) * exposure.subtlety, 0.95)
         light_curve = draw_periodic(float(rng.choice((-1.0, 1.0))) * relative_change, rng)
-    source = star(0.0, 0.0, exposure.magnitude(flux / relative_change), exposure.band, rng)
-    unit = _in_r_njy(flux / relative_change, source.colours, exposure)
-    return Target("VS", (source,), unit, source.colours, light_curve)
+    colours = variable_star_colours(rng)
+    r_mag = exposure.magnitude(flux / relative_change) - colours.offset_from_r(exposure.band)
+    unit = _in_r_njy(flux / relative_change, colours, exposure)
+    return Target("VS", (Source(0.0, 0.0, r_mag, colours, 1.0),), unit, colours, light_curve)
 
 
 def _draw_asteroid(exposure: Exposure, flux: float, recurring: bool, rng: np.random.Generator) -> Target:

@@ -62,8 +62,12 @@ def _template_snr(source: Source, scene: Scene) -> float:
 
 
 def _astrometry(source: Source, rng: np.random.Generator) -> tuple[float, float]:
-    """Offset of a source from the alert along x and y, arcsec, as well as two catalogues agree on it."""
-    dx, dy = rng.normal(0.0, _ASTROMETRIC_ERROR_ARCSEC, 2)
+    """Offset of a source from the alert along x and y, arcsec, as well as two catalogues agree on it.
+
+    Stars have moved between the epochs of both, and are blended with others more often.
+    """
+    disagreement = rng.lognormal(0.75, 0.6) if source.point_fraction == 1.0 else rng.lognormal(0.2, 0.4)
+    dx, dy = rng.normal(0.0, _ASTROMETRIC_ERROR_ARCSEC * disagreement, 2)
     return source.x_arcsec + dx, source.y_arcsec + dy
 
 
@@ -128,9 +132,7 @@ def _nearest_gaia(scene: Scene, depth_mag: float, rng: np.random.Generator) -> t
     exposure = scene.exposure
     near = next((s for s in scene.references if s.point_fraction > 0.5 and s.r_mag < depth_mag), None)
     if near is not None:
-        # Gaia's epoch is another: stars have moved since.
-        dx, dy = rng.normal(0.0, _ASTROMETRIC_ERROR_ARCSEC * rng.lognormal(0.3, 0.6), 2)
-        return math.hypot(near.x_arcsec + dx, near.y_arcsec + dy), near.r_mag
+        return math.hypot(*_astrometry(near, rng)), near.r_mag
     density = exposure.stars_per_arcsec2 * 10.0 ** (0.3 * (depth_mag - _PS1_DEPTH_MAG))
     squared = exposure.neighbour_radius_arcsec**2 - math.log(rng.uniform(1e-12, 1.0)) / (math.pi * density)
     if squared > _GAIA_RADIUS_ARCSEC**2:

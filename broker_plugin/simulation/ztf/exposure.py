@@ -30,7 +30,7 @@ The detectors have 6.2 (Dekany et al. 2020, PASP 132, 038001); what flat fields 
 _READ_NOISE_ELECTRONS = 8.0
 _TEMPLATE_NOISE_DN = 1.3
 
-_ERROR_FACTOR = 2.2
+_ERROR_FACTOR = 1.45
 """The limits in real packets (``diffmaglim``) are 0.9 mag brighter than 5 sigma of the noise of their stamps."""
 
 _TEMPLATE_SEEING_ARCSEC = 2.4
