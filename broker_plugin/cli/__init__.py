@@ -6,7 +6,19 @@ what classifies or trains waits for TensorFlow.
 
 from __future__ import annotations
 
-from broker_plugin.cli import classify, designs, evaluate, explain, inspect, plugins, schema, simulate, train, weights
+from broker_plugin.cli import (
+    classify,
+    designs,
+    evaluate,
+    explain,
+    inspect,
+    plugins,
+    realism,
+    schema,
+    simulate,
+    train,
+    weights,
+)
 from broker_plugin.cli.program import program
 
 main = program
@@ -22,6 +34,7 @@ for _command in (
     simulate.simulate,
     evaluate.evaluate,
     explain.explain,
+    realism.realism,
 ):
     main.add_command(_command)
 train.train.add_command(designs.designs)

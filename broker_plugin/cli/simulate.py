@@ -12,10 +12,36 @@ from broker_plugin.cli.problems import UsageProblem, described
 from broker_plugin.cli.terminal import console, printable
 
 
+def _range(context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, int]:
+    """The two numbers of ``MIN:MAX``; one number is both."""
+    fewest, _, most = text.partition(":")
+    try:
+        numbers = int(fewest), int(most or fewest)
+    except ValueError as problem:
+        raise click.BadParameter(f"{text!r} is not MIN:MAX") from problem
+    if not 1 <= numbers[0] <= numbers[1]:
+        raise click.BadParameter(f"{text!r} is no range from 1 up")
+    return numbers
+
+
 @click.command()
-@click.option("-n", "count", type=click.IntRange(min=1), required=True, metavar="N", help="How many alerts.")
+@click.option(
+    "-n",
+    "count",
+    type=click.IntRange(min=1),
+    required=True,
+    metavar="N",
+    help="How many alerts; with --detections, of how many objects.",
+)
 @click.option("--survey", type=click.Choice(["ztf", "rubin"]), required=True, help="In whose format.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Equal seeds give equal alerts.")
+@click.option(
+    "--detections",
+    callback=_range,
+    default="1:1",
+    metavar="MIN:MAX",
+    help="Draw each object so many times, with light curves; an asteroid is met once.",
+)
 @click.option(
     "-o",
     "--out",
@@ -24,12 +50,14 @@ from broker_plugin.cli.terminal import console, printable
     type=click.Path(path_type=Path),
     help="A folder for the packets and labels.csv, or a file whose name ends in .tar.",
 )
-def simulate(count: int, survey: str, seed: int, out: Path) -> None:
-    """Draw synthetic alerts: AGN, SN, VS, asteroid and bogus in turn, as packets of a survey.
+def simulate(count: int, survey: str, seed: int, detections: tuple[int, int], out: Path) -> None:
+    """Draw synthetic alerts: AGN, SN, VS, asteroid and bogus in turn, as packets of a survey. Needs the extra:
+    pip install 'broker-plugin[train]'.
 
     \b
     For example:
       broker-plugin simulate -n 1000 --survey ztf --seed 1 -o simulated/
+      broker-plugin simulate -n 200 --survey rubin --detections 2:5 -o sequences.tar
     """
     if out.suffix != ".tar" and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageProblem(f"{out} is there already: name a new folder, or a file that ends in .tar")
@@ -40,12 +68,16 @@ def simulate(count: int, survey: str, seed: int, out: Path) -> None:
     screen = console(stderr=True)
     started, classes = time.perf_counter(), Counter[str]()
     try:
-        packets = write_packets(out, survey, count, seed)
+        drawn = write_packets(out, survey, count, seed, detections)
         hidden = not screen.is_terminal
-        for packet in track(packets, "simulating", total=count, console=screen, transient=True, disable=hidden):
+        total = count if detections == (1, 1) else None
+        for packet in track(drawn, "simulating", total=total, console=screen, transient=True, disable=hidden):
             classes[packet.class_name] += 1
+    except ImportError as problem:
+        raise UsageProblem(str(problem)) from problem
     except OSError as problem:
         raise UsageProblem(described(problem)) from problem
-    drawn = ", ".join(f"{number:,} {name}" for name, number in classes.items())
-    rate = count / (time.perf_counter() - started)
-    screen.print(f"{count:,} {survey} alerts in {printable(out)} ({drawn}); {rate:,.0f} a second", highlight=False)
+    alerts = classes.total()
+    by_class = ", ".join(f"{number:,} {name}" for name, number in classes.items())
+    rate = alerts / (time.perf_counter() - started)
+    screen.print(f"{alerts:,} {survey} alerts in {printable(out)} ({by_class}); {rate:,.0f} a second", highlight=False)

@@ -1,7 +1,8 @@
 """Synthetic ZTF and Rubin alerts, as the packets that a broker gets.
 
-The images are simple and the metadata follow from them: good for tests, for examples, and for a network to learn from
-before and beside the few real alerts that have labels.  Needs ``lsst-alert-packet``, for its schemas.
+What is in the sky is drawn first, then what an exposure makes of it; the metadata are measured on the images or follow
+from the same truth.  Good for tests, for examples, and for a network to learn from before and beside the few real
+alerts that have labels; ``docs/simulation.md`` describes the model.  Needs GalSim, which the extra ``train`` brings.
 """
 
 from __future__ import annotations
@@ -9,17 +10,29 @@ from __future__ import annotations
 import csv
 import io
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from broker_plugin.simulation import rubin, ztf
-from broker_plugin.simulation.scene import CLASSES
+from broker_plugin.simulation.packets import SimulatedObject, SimulatedPacket
 
-__all__ = ["CLASSES", "LABELS_NAME", "SURVEYS", "SimulatedPacket", "simulate_packets", "write_packets"]
+__all__ = [
+    "CLASSES",
+    "LABELS_NAME",
+    "SURVEYS",
+    "SimulatedObject",
+    "SimulatedPacket",
+    "simulate_objects",
+    "simulate_packets",
+    "write_packets",
+]
+
+CLASSES = ("AGN", "SN", "VS", "asteroid", "bogus")
+"""The classes drawn, in the order in which a simulation cycles through them."""
 
 SURVEYS = ("ztf", "rubin")
 """Surveys whose packets can be simulated."""
@@ -27,33 +40,12 @@ SURVEYS = ("ztf", "rubin")
 LABELS_NAME = "labels.csv"
 """What the table of labels is called that stands beside simulated packets."""
 
-_DRAW_PACKET: dict[str, Callable[[str, np.random.Generator], tuple[int, bytes]]] = {
-    "ztf": ztf.draw_packet,
-    "rubin": rubin.draw_packet,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class SimulatedPacket:
-    """One synthetic alert.
-
-    Attributes
-    ----------
-    class_name
-        What it was drawn as, one of `CLASSES`.
-    alert_id
-        ZTF ``candid`` or Rubin ``diaSourceId``.
-    payload
-        The packet as it would come off the wire.
-    """
-
-    class_name: str
-    alert_id: int
-    payload: bytes
-
 
 def simulate_packets(survey: str, n: int, seed: int) -> Iterator[SimulatedPacket]:
-    """Draw alerts, the classes in turn.
+    """Draw single alerts of as many objects, the classes in turn.
+
+    Each comes with the history that its object would have: an AGN or a variable star is met after many detections, a
+    supernova often at one of its first, an asteroid for the only time.
 
     Parameters
     ----------
@@ -62,8 +54,8 @@ def simulate_packets(survey: str, n: int, seed: int) -> Iterator[SimulatedPacket
     n
         How many.
     seed
-        The same seed gives the same bytes (with the same versions of Python and numpy), and the i-th alert does not
-        depend on ``n``.
+        The same seed gives the same bytes (with the same versions of Python, numpy and GalSim), and the i-th alert
+        does not depend on ``n``.
 
     Yields
     ------
@@ -73,28 +65,83 @@ def simulate_packets(survey: str, n: int, seed: int) -> Iterator[SimulatedPacket
     ------
     ValueError
         If there is no such survey.
+    ImportError
+        GalSim is not installed.
+    """
+    for drawn in simulate_objects(survey, n, seed, detections=(1, 1)):
+        yield from drawn.packets
+
+
+def simulate_objects(
+    survey: str,
+    n: int,
+    seed: int,
+    detections: tuple[int, int] = (2, 5),
+    epochs_days: Sequence[float] | None = None,
+) -> Iterator[SimulatedObject]:
+    """Draw objects with several detections each, the classes in turn; an asteroid is met once.
+
+    Host, star, neighbours and place of an object stay; seeing, band and noise are new in each exposure, and its
+    brightness follows a light curve of its class.  Each packet knows the detections before it.
+
+    Parameters
+    ----------
+    survey, n, seed
+        As for `simulate_packets`; ``n`` counts objects.
+    detections
+        Fewest and most detections; how many an object has is drawn.
+    epochs_days
+        Days after the first detection at which the others are tried, ascending, in place of ``detections``; an epoch
+        that shows nothing gives no packet.
+
+    Yields
+    ------
+    SimulatedObject
+
+    Raises
+    ------
+    ValueError
+        If there is no such survey, or the numbers of detections make no range.
+    ImportError
+        GalSim is not installed.
     """
     if survey not in SURVEYS:
         raise ValueError(f"survey must be one of {', '.join(SURVEYS)}, not {survey!r}")
+    fewest, most = detections
+    if not 1 <= fewest <= most:
+        raise ValueError(f"detections must be a range from 1 up, not {fewest}:{most}")
+    draw_object, module = _drawing(survey)
     for index in range(n):
         rng = np.random.default_rng((seed, SURVEYS.index(survey), index))
-        class_name = CLASSES[index % len(CLASSES)]
-        alert_id, payload = _DRAW_PACKET[survey](class_name, rng)
-        yield SimulatedPacket(class_name, alert_id, payload)
+        wanted = int(rng.integers(fewest, most + 1))
+        yield draw_object(module, CLASSES[index % len(CLASSES)], wanted, rng, epochs_days)
 
 
-def write_packets(out: Path, survey: str, n: int, seed: int) -> Iterator[SimulatedPacket]:
+def _drawing(survey: str) -> tuple[Callable[..., SimulatedObject], Any]:
+    """What draws an object, and the package that knows the survey; GalSim is imported here."""
+    try:
+        import_module("galsim")
+    except ImportError as problem:
+        raise ImportError("simulating needs GalSim: pip install 'broker-plugin[train]'") from problem
+    from broker_plugin.simulation.objects import draw_object
+
+    return draw_object, import_module(f"broker_plugin.simulation.{survey}")
+
+
+def write_packets(
+    out: Path, survey: str, n: int, seed: int, detections: tuple[int, int] = (1, 1)
+) -> Iterator[SimulatedPacket]:
     """Write alerts to a folder or a tar archive, each as ``ALERT_ID.avro``, and what they were drawn as.
 
     The table of labels, ``labels.csv`` beside the packets, is one that ``broker-plugin train`` reads: columns
-    ``alert_id`` and ``label``.
+    ``alert_id``, ``label`` and ``object_id``.
 
     Parameters
     ----------
     out
         A folder, made if it does not exist, or a file whose name ends in ``.tar``, made anew.
-    survey, n, seed
-        As for `simulate_packets`.
+    survey, n, seed, detections
+        As for `simulate_objects`.
 
     Yields
     ------
@@ -103,12 +150,13 @@ def write_packets(out: Path, survey: str, n: int, seed: int) -> Iterator[Simulat
     """
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("alert_id", "label"))
+    writer.writerow(("alert_id", "label", "object_id"))
     with _archive(out) if out.suffix == ".tar" else _folder(out) as write:
-        for packet in simulate_packets(survey, n, seed):
-            write(f"{packet.alert_id}.avro", packet.payload)
-            writer.writerow((packet.alert_id, packet.class_name))
-            yield packet
+        for drawn in simulate_objects(survey, n, seed, detections):
+            for packet in drawn.packets:
+                write(f"{packet.alert_id}.avro", packet.payload)
+                writer.writerow((packet.alert_id, packet.class_name, packet.object_id))
+                yield packet
         write(LABELS_NAME, table.getvalue().encode())
 
 

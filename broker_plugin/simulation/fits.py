@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +28,14 @@ def image_extension(image: NDArray[np.floating], cards: Iterable[Card] = ()) -> 
 def _hdu(first: Card, image: NDArray[np.floating], cards: Iterable[Card]) -> bytes:
     rows, columns = image.shape
     bitpix = _BITPIX[image.dtype.str[1:]]
-    mandatory = [first, ("BITPIX", bitpix), ("NAXIS", 2), ("NAXIS1", columns), ("NAXIS2", rows)]
-    header = "".join(_card(name, value) for name, value in [*mandatory, *cards]) + "END"
+    mandatory = (first, ("BITPIX", bitpix), ("NAXIS", 2), ("NAXIS1", columns), ("NAXIS2", rows))
     data = image.astype(image.dtype.newbyteorder(">")).tobytes()
-    return _padded(header.encode("ascii"), b" ") + _padded(data, b"\0")
+    return _header((*mandatory, *cards)) + _padded(data, b"\0")
+
+
+@lru_cache(maxsize=64)  # most headers differ by the shape of the image alone
+def _header(cards: tuple[Card, ...]) -> bytes:
+    return _padded(("".join(_card(name, value) for name, value in cards) + "END").encode("ascii"), b" ")
 
 
 def _card(name: str, value: Value) -> str:

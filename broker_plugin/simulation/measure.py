@@ -70,3 +70,13 @@ def aperture_sum(image: Array, x: float, y: float, radius: float) -> tuple[float
     inside = (columns - x) ** 2 + (rows - y) ** 2 <= radius**2
     inside &= np.isfinite(image)
     return float(np.sum(image[inside], dtype=float)), int(np.count_nonzero(inside))
+
+
+def magnitude_error(snr: float) -> float:
+    """Error of a magnitude whose flux has this ratio of signal to noise."""
+    return 2.5 / math.log(10.0) / snr
+
+
+def position_error_arcsec(psf_sigma_arcsec: float, snr: float) -> float:
+    """Error of a position along each axis: that of a Gaussian's centroid, and 0.05 arcsec of the survey's frame."""
+    return math.hypot(psf_sigma_arcsec / abs(snr), 0.05)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import csv
+import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,31 @@ def test_nothing_is_overwritten(run: Run, tmp_path: Path, there: str) -> None:
     result = run("simulate", "-n", 3, "--survey", "ztf", "-o", tmp_path / there)
     assert result.exit_code == 2
     assert "is there already" in result.stderr
+
+
+def test_sequences_share_an_object_id(run: Run, tmp_path: Path) -> None:
+    result = run("simulate", "-n", 5, "--survey", "ztf", "--detections", "2:3", "-o", tmp_path / "night")
+    assert result.exit_code == 0, result.output
+    with (tmp_path / "night" / "labels.csv").open(newline="") as table:
+        rows = list(csv.DictReader(table))
+    detections = Counter(row["object_id"] for row in rows)
+    label = {row["object_id"]: row["label"] for row in rows}
+    assert len(detections) == 5
+    assert all(number == 1 if label[name] == "asteroid" else number in (2, 3) for name, number in detections.items())
+
+
+@pytest.mark.parametrize("wish", ["3:2", "0:1", "two"])
+def test_a_wrong_range_is_named(run: Run, tmp_path: Path, wish: str) -> None:
+    result = run("simulate", "-n", 5, "--survey", "ztf", "--detections", wish, "-o", tmp_path / "night")
+    assert result.exit_code == 2
+    assert wish in result.stderr
+
+
+def test_what_to_install_is_said_where_galsim_is_missing(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "galsim", None)
+    result = run("simulate", "-n", 5, "--survey", "ztf", "-o", tmp_path / "night")
+    assert result.exit_code == 2
+    assert result.stderr.strip().count("\n") == 0
+    assert "pip install 'broker-plugin[train]'" in result.stderr
