@@ -16,7 +16,7 @@ from broker_plugin.training.architecture import (
     polar_network,
     regularised_cross_entropy,
 )
-from broker_plugin.training.architecture.blocks import TurnedBatch
+from broker_plugin.training.architecture.blocks import Compressed, TurnedBatch
 from broker_plugin.training.cost import megaflops
 from broker_plugin.training.fit import FitOptions
 
@@ -133,3 +133,10 @@ def test_the_loss_is_cross_entropy_minus_entropy() -> None:
     entropy = -(0.8 * np.log(0.8) + 0.2 * np.log(0.2))
     loss = np.asarray(regularised_cross_entropy(0.5)(truth, said))
     np.testing.assert_allclose(loss, [-np.log(0.8) - 0.5 * entropy], rtol=1e-5)
+
+
+def test_pixels_are_compressed_by_the_inverse_hyperbolic_sine() -> None:
+    pixels = np.concatenate([-np.geomspace(1e-6, 1e15, 50), [0.0], np.geomspace(1e-6, 1e15, 50), [3e38]])
+    made = np.asarray(Compressed()(pixels.astype(np.float32)))
+    np.testing.assert_allclose(made[:-1], np.arcsinh(pixels[:-1]) / 3.0, rtol=1e-5, atol=1e-7)
+    assert made[-1] == made[-2]

@@ -11,6 +11,9 @@ from keras import layers, ops
 _REACH = 2.5  # standard deviations that a sample of `PolarSamples` reaches
 
 
+_BRIGHTEST = 1e15  # times the noise; its square is still a float32
+
+
 class RotationBatch(layers.Layer):
     """(batch, n, n, c) to (4 batch, n, n, c): the stamps, then their rotations by 90, 180 and 270 degrees."""
 
@@ -136,10 +139,14 @@ class RingMean(layers.Layer):
 
 
 class Compressed(layers.Layer):
-    """Pixels in units of the noise to numbers of order one: a logarithm for the bright, linear within the noise."""
+    """Pixels in units of the noise to numbers of order one: a logarithm for the bright, linear within the noise.
+
+    A third of the inverse hyperbolic sine, by its logarithm, which takes TensorFlow a twentieth of the time.
+    """
 
     def call(self, pixels):  # type: ignore[no-untyped-def]
-        return ops.arcsinh(pixels) / 3.0
+        size = ops.minimum(ops.abs(pixels), _BRIGHTEST)
+        return ops.sign(pixels) * ops.log(size + ops.sqrt(size * size + 1.0)) / 3.0
 
 
 class PiecewiseLinear(layers.Layer):
