@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,8 +14,7 @@ _U_G, _Z_Y = 1.0, 0.1
 """Typical u-g and z-y, magnitudes: the catalogues that packets cite stop at g and z."""
 
 
-@dataclass(frozen=True, slots=True)
-class Colours:
+class Colours(NamedTuple):
     """Colours in the AB system, magnitudes."""
 
     g_r: float
@@ -58,8 +58,7 @@ class Galaxy:
     angle_rad: float
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A constant source, the same in every exposure.
 
     Attributes
