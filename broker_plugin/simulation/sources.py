@@ -111,8 +111,9 @@ def draw_galaxy(r_mag: float, rng: np.random.Generator) -> Galaxy:
 
 
 def half_light_radius_arcsec(magnitude: float) -> float:
-    """Typical half-light radius of a galaxy, arcsec: 1.2 at 20.5 mag, larger where brighter (rule of thumb)."""
-    return float(1.2 * 10.0 ** (0.12 * (20.5 - magnitude)))
+    """Typical half-light radius of a galaxy, arcsec: 1.2 at 20.5 mag, 0.4 at 23.5 (rule of thumb)."""
+    slope = 0.12 if magnitude < 20.5 else 0.16
+    return float(1.2 * 10.0 ** (slope * (20.5 - magnitude)))
 
 
 def draw_light_offset(galaxy: Galaxy, rng: np.random.Generator) -> tuple[float, float]:
