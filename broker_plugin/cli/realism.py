@@ -82,7 +82,8 @@ def realism(
     except OSError as problem:
         raise UsageProblem(described(problem)) from problem
     _show(comparison)
-    screen.print(f"{len(real.alerts):,} real and {count:,} simulated alerts; see {printable(report / PAGE_NAME)}")
+    numbers = f"{len(sides[0][1]):,} real and {len(sides[1][1]):,} simulated alerts"
+    screen.print(f"{numbers}; see {printable(report / PAGE_NAME)}")
 
 
 def _real(packets: tuple[Path, ...], labels: Path, manifest: Manifest) -> Examples:

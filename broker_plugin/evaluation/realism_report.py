@@ -112,6 +112,7 @@ def _draw_histogram(axes: Axes, columns: Sequence[np.ndarray]) -> None:
     for column, drawn_as in zip(columns, _DRAWN_AS, strict=True):
         if column.size:
             axes.hist(np.clip(column, low, high), edges.tolist(), density=True, **drawn_as)
+    axes.locator_params(axis="x", nbins=4)
 
 
 def _importance(comparison: Comparison) -> Figure:

@@ -30,6 +30,7 @@ _SHARES = {
 BOGUS_KINDS = tuple(_SHARES)
 """What a bogus alert may be."""
 
+_TAKEN_FOR_DIPOLE = 0.7
 _RECURRING = ("dipole", "saturated_star", "residual", "speckle")
 """Kinds that come back at the same place, for they hang on a star."""
 
@@ -68,7 +69,8 @@ def draw_artefact(exposure: Exposure, flux: float, recurring: bool, rng: np.rand
         Only kinds that can be met again.
     """
     kinds = _RECURRING if recurring else BOGUS_KINDS
-    shares = np.array([_SHARES[kind] for kind in kinds])
+    # The pipeline of a deep survey repairs bad pixels; what gets through hangs on stars.
+    shares = np.array([_SHARES[kind] / (exposure.subtlety if kind in _RECURRING else 1.0) for kind in kinds])
     kind = str(rng.choice(kinds, p=shares / shares.sum()))
     draw_star = _STARS.get(kind)
     return Artefact(kind, None if draw_star is None else draw_star(exposure, flux, rng))
@@ -104,7 +106,7 @@ def _residual_star(exposure: Exposure, flux: float, rng: np.random.Generator) ->
 
 
 def _speckled_star(exposure: Exposure, flux: float, rng: np.random.Generator) -> Source:
-    bright = _unsaturated(exposure, flux * rng.lognormal(2.0, 0.8))
+    bright = _unsaturated(exposure, flux * rng.lognormal(2.0, 0.8) / exposure.subtlety**2)
     return _star(exposure, bright, 0.2 * exposure.fwhm_pixels * abs(rng.normal()), rng)
 
 
@@ -127,6 +129,13 @@ def _widen(canvas: Canvas, source: Source, widening: float) -> None:
     flux, dx, dy = _flux_and_place(canvas, source)
     canvas.exposure.science_psf.dilated(widening).add_point(canvas.change, canvas.x0 + dx, canvas.y0 + dy, flux)
     canvas.add_change(-flux, dx, dy)
+
+
+def _fit_dipole(canvas: Canvas, source: Source, rng: np.random.Generator) -> None:
+    """Light and shade next to each other are mostly taken for a dipole, of next to no length."""
+    if rng.random() < _TAKEN_FOR_DIPOLE:
+        length_arcsec = 0.1 * canvas.exposure.seeing_arcsec * rng.lognormal(0.0, 0.5)
+        canvas.dipole = Dipole(_flux_and_place(canvas, source)[0], length_arcsec, rng.uniform(-math.pi, math.pi))
 
 
 def _paint_cosmic_ray(canvas: Canvas, flux: float, rng: np.random.Generator) -> None:
@@ -193,6 +202,7 @@ def _paint_residual(canvas: Canvas, flux: float, source: Source, rng: np.random.
     """What a slightly wrong point-spread function leaves of a star: a core of one sign in a ring of the other."""
     star_flux, _, _ = _flux_and_place(canvas, source)
     _widen(canvas, source, 1.0 + rng.choice((-1.0, 1.0)) * min(2.0 * flux / star_flux, 0.4))
+    _fit_dipole(canvas, source, rng)
 
 
 def _paint_speckle(canvas: Canvas, flux: float, source: Source, rng: np.random.Generator) -> None:
@@ -203,6 +213,7 @@ def _paint_speckle(canvas: Canvas, flux: float, source: Source, rng: np.random.G
     if rng.random() < 0.25:
         grain *= np.where(np.arange(canvas.side) % 2, 1.0, -0.5)[:, None]
     canvas.change += 1.3 * flux * core * grain / core.sum()
+    _fit_dipole(canvas, source, rng)
     canvas.shape = Shape.round(0.7 * canvas.exposure.psf_sigma_arcsec)
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,8 +14,7 @@ _U_G, _Z_Y = 1.0, 0.1
 """Typical u-g and z-y, magnitudes: the catalogues that packets cite stop at g and z."""
 
 
-@dataclass(frozen=True, slots=True)
-class Colours:
+class Colours(NamedTuple):
     """Colours in the AB system, magnitudes."""
 
     g_r: float
@@ -58,8 +58,7 @@ class Galaxy:
     angle_rad: float
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(NamedTuple):
     """A constant source, the same in every exposure.
 
     Attributes
@@ -112,8 +111,9 @@ def draw_galaxy(r_mag: float, rng: np.random.Generator) -> Galaxy:
 
 
 def half_light_radius_arcsec(magnitude: float) -> float:
-    """Typical half-light radius of a galaxy, arcsec: 1.2 at 20.5 mag, larger where brighter (rule of thumb)."""
-    return float(1.2 * 10.0 ** (0.12 * (20.5 - magnitude)))
+    """Typical half-light radius of a galaxy, arcsec: 1.2 at 20.5 mag, 0.4 at 23.5 (rule of thumb)."""
+    slope = 0.12 if magnitude < 20.5 else 0.16
+    return float(1.2 * 10.0 ** (slope * (20.5 - magnitude)))
 
 
 def draw_light_offset(galaxy: Galaxy, rng: np.random.Generator) -> tuple[float, float]:

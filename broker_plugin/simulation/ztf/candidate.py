@@ -109,13 +109,13 @@ def detection_fields(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
 def _significance(scene: Scene) -> float:
     """Signal to noise of the detection, with what registration and point-spread function leave of a bright source."""
     photometry = scene.photometry
-    return abs(photometry.flux) / math.hypot(1.1 * photometry.flux_error, _left_over(scene))
+    return abs(photometry.flux) / math.hypot(photometry.flux_error, _left_over(scene))
 
 
 def _photometric_snr(scene: Scene) -> float:
     """Signal to noise of the magnitude: the survey's errors are larger than those of pixel noise."""
     flux, template_flux = scene.photometry.flux, scene.template_photometry.flux
-    noise = scene.exposure.error_factor * scene.photometry.flux_error
+    noise = 1.15 * scene.exposure.error_factor * scene.photometry.flux_error
     return abs(flux) / math.hypot(noise, 0.035 * flux, 0.012 * template_flux)
 
 
@@ -138,6 +138,8 @@ def shape_fields(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
     scale = scene.exposure.pixel_scale_arcsec
     # Moments of a faint source are known to about 1 / snr.
     scatter = 0.07 + 0.5 / abs(scene.photometry.snr)  # the optics add to it: no star is quite round
+    if scene.class_name == "bogus":
+        scatter += 0.06
     lengths = np.array([major_true, minor_true]) / scale * rng.lognormal(0.0, scatter, 2)
     minor, major = np.sort(lengths).tolist()
     # What is measured is the core above the threshold, rounder than an artefact as a whole.

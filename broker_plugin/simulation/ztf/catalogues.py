@@ -100,10 +100,10 @@ def _panstarrs_match(match: Source | None, rng: np.random.Generator) -> dict[str
 def _star_galaxy_score(source: Source, rng: np.random.Generator) -> float:
     """0 a galaxy, 1 a star; the fainter the source, the less it says, and exactly one half where it says nothing."""
     certainty = min(max((22.5 - source.r_mag) / 3.0, 0.1), 1.0)
-    if rng.random() < 0.05 + 0.45 * (1.0 - certainty):
+    if rng.random() < 0.05 + 0.3 * (1.0 - certainty):
         return 0.5
-    mean = 0.5 + (0.02 + 0.96 * source.point_fraction**0.4 - 0.5) * (0.5 + 0.5 * certainty)
-    concentration = 0.6 + 20.0 * certainty**2
+    mean = 0.5 + (0.02 + 0.96 * source.point_fraction**0.2 - 0.5) * (0.5 + 0.5 * certainty)
+    concentration = 0.6 + (20.0 if source.point_fraction > 0.0 else 6.0) * certainty**2
     return float(rng.beta(mean * concentration, (1.0 - mean) * concentration))
 
 

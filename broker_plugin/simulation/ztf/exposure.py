@@ -22,7 +22,7 @@ _CONDITIONS = {
     "r": (26.3, 130.0, 2.3),
     "i": (25.8, 200.0, 2.2),
 }
-_GAIN = 3.2
+_GAIN = 3.6
 """Electrons per DN, such that the noise of real stamps follows from their sky.
 
 The detectors have 6.2 (Dekany et al. 2020, PASP 132, 038001); what flat fields and the sky's structure add is in it."""
@@ -30,8 +30,8 @@ The detectors have 6.2 (Dekany et al. 2020, PASP 132, 038001); what flat fields 
 _READ_NOISE_ELECTRONS = 8.0
 _TEMPLATE_NOISE_DN = 1.3
 
-_ERROR_FACTOR = 1.45
-"""The limits in real packets (``diffmaglim``) are 0.9 mag brighter than 5 sigma of the noise of their stamps."""
+_ERROR_FACTOR = 1.6
+"""The limits in real packets (``diffmaglim``) are 0.5 to 0.9 mag brighter than 5 sigma of the noise of their stamps."""
 
 _TEMPLATE_SEEING_ARCSEC = 2.4
 _GALAXIES_PER_ARCSEC2 = 0.0013
