@@ -40,7 +40,8 @@ class Preset:
 # is.  ndethist, ncovhist and non_detections (asteroids and bogus were taken at their first detection, the rest
 # much later); diffmaglim and fwhm (the labelled asteroids are of seven nights, with poor seeing); where on the sky it
 # is, in any coordinates (asteroids and AGN were labelled in a few fields; how crowded a field is, the stamps show).
-# rb and drb are out because bogus labels come of them.
+# drb is out because the labels of bogus are drb < 0.1; rb, which an older classifier gives, is in, as in the 2021
+# paper's variant with 26 features.
 _LIGHT_CURVE_FEATURES = (
     # Without an earlier detection, -1 and 0 where that says so by itself, else the middle.
     FeatureSpec("lc_span_days", "lc_span_days", "log10", clip=(0.02, 30.0), fill=0.02),
@@ -78,11 +79,16 @@ _ZTF_FEATURES = (
     FeatureSpec("ps1_i_z", "ps1_i_z", clip=(-2.0, 4.0)),
     FeatureSpec("neargaia", "neargaia", "log10", clip=(0.05, 90.0), valid=(0.0, 90.0), fill=90.0),
     FeatureSpec("maggaia", "maggaia", clip=(5.0, 22.0), fill=22.0),
+    FeatureSpec("neargaiabright", "neargaiabright", "log10", clip=(0.05, 90.0), valid=(0.0, 90.0), fill=90.0),
+    FeatureSpec("maggaiabright", "maggaiabright", clip=(5.0, 14.0), fill=14.0),
     FeatureSpec("elong", "elong", "log10", clip=(1.0, 10.0), fill=1.1),
+    FeatureSpec("aimage", "aimage", "log10", clip=(0.1, 10.0), fill=0.8),
+    FeatureSpec("chipsf", "chipsf", "log10", clip=(0.1, 100.0), fill=1.0),
     FeatureSpec("nneg", "nneg", clip=(0.0, 25.0)),
     FeatureSpec("sumrat", "sumrat", clip=(0.5, 1.0)),
     FeatureSpec("magdiff", "magdiff", clip=(-2.0, 2.0)),
     FeatureSpec("scorr", "scorr", "asinh", 5.0, clip=(0.0, 1000.0)),
+    FeatureSpec("rb", "rb", clip=(0.0, 1.0)),
     *_LIGHT_CURVE_FEATURES,
 )
 
@@ -112,7 +118,7 @@ PRESETS = {
         features=_ZTF_FEATURES,
         median_fill=frozenset(
             {"magpsf", "sigmapsf", "classtar", "chinr", "sharpnr"}
-            | {"ps1_g_r", "ps1_r_i", "ps1_i_z", "elong", "nneg", "sumrat", "magdiff", "scorr"}
+            | {"ps1_g_r", "ps1_r_i", "ps1_i_z", "elong", "aimage", "chipsf", "nneg", "sumrat", "magdiff", "scorr", "rb"}
         ),
     ),
     "rubin": Preset(
