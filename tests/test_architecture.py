@@ -68,7 +68,7 @@ def test_the_document_lists_the_same_order() -> None:
 
 @pytest.mark.parametrize("module", ["broker_plugin", "broker_plugin.cli", "broker_plugin.plugin", "broker_plugin.host"])
 def test_importing_it_imports_no_tensorflow(module: str) -> None:
-    heavy = ("tensorflow", "keras", "pyarrow", "matplotlib")
+    heavy = ("tensorflow", "keras", "pyarrow", "matplotlib", "galsim", "sklearn")
     code = f"import sys, {module}; print([m for m in {heavy} if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.strip() == "[]"
