@@ -108,9 +108,10 @@ def _points(row: int, alert: Alert, names: dict[str | None, int]) -> Iterator[tu
         for detection in alert.history[-_MAX_DETECTIONS:]
         if detection.mjd < now and (flux := _flux_njy(detection.values)) is not None
     ]
-    if earlier:
-        yield from earlier
-        yield row, names.setdefault(alert.identity.band, len(names)), 0.0, flux_now
+    points = [*earlier, (row, names.setdefault(alert.identity.band, len(names)), 0.0, flux_now)]
+    # One exposure gives one detection: a history that has two at a time was put together by somebody.
+    if earlier and len({(band, days) for _, band, days, _ in points}) == len(points):
+        yield from points
 
 
 def _flux_njy(values: Mapping[str, Any]) -> float | None:

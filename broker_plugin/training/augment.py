@@ -42,7 +42,7 @@ class Augmentation:
     noise: float = 0.0
     feature_dropout: float = 0.1
     metadata_dropout: float = 0.1
-    history_dropout: float = 0.2
+    history_dropout: float = 0.3
 
 
 NO_AUGMENTATION = Augmentation(

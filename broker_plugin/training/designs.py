@@ -41,10 +41,10 @@ def _of_recipe(recipe: Recipe) -> Recipe:
 
 DESIGNS = (
     *map(_of_recipe, RECIPES.values()),
-    _design("fast, half as wide", fovea_widths=(6, 8, 12, 12), context_widths=(3, 5, 6)),
-    _design("fast, twice as wide", fovea_widths=(24, 32, 48, 48), context_widths=(12, 18, 24)),
-    _design("fast, shallow", fovea_widths=(12, 24), context_widths=(6, 12)),
-    _design("fast, deep", fovea_widths=(12, 16, 24, 24, 24, 24), context_widths=(6, 9, 12, 12)),
+    _design("fast, half as wide", fovea_widths=(4, 6, 8, 8), context_widths=(3, 4, 4)),
+    _design("fast, twice as wide", fovea_widths=(16, 24, 32, 32), context_widths=(12, 16, 16)),
+    _design("fast, shallow", fovea_widths=(8, 16), context_widths=(6, 8)),
+    _design("fast, deep", fovea_widths=(8, 12, 16, 16, 16, 16), context_widths=(6, 8, 8, 8)),
     _design("fast, kernels 5 x 5", kernel=5),
     _design("fast, stamps 33 x 33", size=33),
     _design("fast, stamps 21 x 21", size=21),

@@ -79,7 +79,7 @@ class FitOptions:
 
     pretraining: int = 2500
     iterations: int = 1200
-    simulated_share: float = 0.3
+    simulated_share: float = 0.1
     batch_size: int = 64
     pretraining_rate: float = 2e-3
     learning_rate: float = 1e-3

@@ -77,6 +77,11 @@ def test_a_detection_without_a_number_is_passed_over(mag: object) -> None:
     assert value("lc_last_change_mag", alert) == pytest.approx(-0.5)
 
 
+def test_a_history_with_two_detections_at_a_time_is_not_believed() -> None:
+    assert np.isnan(value("lc_span_days", ztf((1.0, "r", 19.5, True), (1.0, "r", 18.5, True), (3.0, "r", 19.5, True))))
+    assert value("lc_span_days", ztf((1.0, "r", 19.5, True), (1.0, "g", 18.5, True))) == 1.0
+
+
 def test_what_came_after_the_alert_is_not_looked_at() -> None:
     assert np.isnan(value("lc_span_days", ztf((-2.0, "r", 19.5, True))))
 

@@ -24,8 +24,8 @@ def fast_network(
     features: int,
     classes: int,
     dropout: float = 0.5,
-    fovea_widths: tuple[int, ...] = (12, 16, 24, 24),
-    context_widths: tuple[int, ...] = (6, 9, 12),
+    fovea_widths: tuple[int, ...] = (8, 12, 16, 16),
+    context_widths: tuple[int, ...] = (6, 8, 8),
     kernel: int = 3,
 ) -> keras.Model:
     """Build the untrained network that the packaged bundles hold.
