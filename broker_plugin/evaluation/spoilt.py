@@ -8,10 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from broker_plugin.bundles import Manifest
-from broker_plugin.tensors.stamps import scale_min_max, scale_noise
+from broker_plugin.tensors.stamps import scale_disc_noise, scale_min_max, scale_noise
 
 Stamps = NDArray[np.float32]
-_SCALE: dict[str, Callable[[Stamps], Stamps]] = {"scale_min_max": scale_min_max, "scale_noise": scale_noise}
+_SCALE: dict[str, Callable[[Stamps], Stamps]] = {
+    "scale_min_max": scale_min_max,
+    "scale_noise": scale_noise,
+    "scale_disc_noise": scale_disc_noise,
+}
 _TILE = 7  # pixels on a side of the tiles that are exchanged
 
 

@@ -23,7 +23,8 @@ _VERSION = re.compile(r"lsst\.v(\d+)_(\d+)")
 
 _IDENTITY_FIELDS = {"diaSourceId", "diaObjectId", "ssObjectId", "midpointMjdTai", "midPointTai", "ra", "dec"}
 _IDENTITY_FIELDS |= {"band", "filterName"}
-_HISTORY_FIELDS = {"diaSourceId", "midpointMjdTai", "midPointTai", "band", "psfFlux", "psfFluxErr", "ra", "dec", "snr"}
+_HISTORY_IDENTITY_FIELDS = {"diaSourceId", "midpointMjdTai", "midPointTai", "band"}
+_HISTORY_FIELDS = _HISTORY_IDENTITY_FIELDS | {"psfFlux", "psfFluxErr", "ra", "dec", "snr"}
 _SUB_RECORDS = ("diaObject", "ssSource")
 
 
@@ -35,7 +36,10 @@ def claims(schema_name: str, record: Mapping[str, Any]) -> bool:
 
 
 def wanted(fields: Iterable[str] | None, history: bool) -> Wanted:
-    """What to read of a packet for these fields of the diaSource (None: all); ``diaObject.x`` is of the diaObject."""
+    """What to read of a packet for these fields of the diaSource (None: all), and of the history, if that is wanted.
+
+    ``diaObject.x`` is of the diaObject.
+    """
     tree: dict[str, Any] = {"diaSourceId": True, "alertId": True, "lsst_schema_version": True}
     tree |= dict.fromkeys(_CUTOUTS.values(), True)
     if fields is None:
@@ -48,7 +52,8 @@ def wanted(fields: Iterable[str] | None, history: bool) -> Wanted:
             if names:
                 tree[sub_record] = dict.fromkeys(names, True)
     if history:
-        tree["prvDiaSources"] = dict.fromkeys(_HISTORY_FIELDS, True)
+        of_each = _HISTORY_FIELDS if fields is None else _HISTORY_IDENTITY_FIELDS | (_HISTORY_FIELDS & set(fields))
+        tree["prvDiaSources"] = dict.fromkeys(of_each, True)
     return tree
 
 

@@ -27,7 +27,8 @@ STAMP_PIXELS = 63
 _QUADRANT_COLUMNS, _QUADRANT_ROWS = 3072, 3080  # Dekany et al. 2020, PASP 132, 038001
 
 _IDENTITY_FIELDS = {"jd", "fid", "candid", "ra", "dec", "xpos", "ypos"}
-_HISTORY_FIELDS = {"jd", "fid", "candid", "magpsf", "sigmapsf", "diffmaglim", "isdiffpos", "ra", "dec", "distnr"}
+_HISTORY_IDENTITY_FIELDS = {"jd", "fid", "candid"}
+_HISTORY_FIELDS = _HISTORY_IDENTITY_FIELDS | {"magpsf", "sigmapsf", "diffmaglim", "isdiffpos", "ra", "dec", "distnr"}
 
 
 def claims(schema_name: str, record: Mapping[str, Any]) -> bool:
@@ -39,7 +40,7 @@ def claims(schema_name: str, record: Mapping[str, Any]) -> bool:
 
 
 def wanted(fields: Iterable[str] | None, history: bool) -> Wanted:
-    """What to read of a packet for these fields of the candidate (None: all)."""
+    """What to read of a packet for these fields of the candidate (None: all), and of the history, if that is wanted."""
     tree: dict[str, Any] = {
         "objectId": True,
         "candid": True,
@@ -48,7 +49,8 @@ def wanted(fields: Iterable[str] | None, history: bool) -> Wanted:
     }
     tree |= {name: {"stampData": True} for name in _CUTOUTS.values()}
     if history:
-        tree["prv_candidates"] = dict.fromkeys(_HISTORY_FIELDS, True)
+        of_each = _HISTORY_FIELDS if fields is None else _HISTORY_IDENTITY_FIELDS | (_HISTORY_FIELDS & set(fields))
+        tree["prv_candidates"] = dict.fromkeys(of_each, True)
     return tree
 
 

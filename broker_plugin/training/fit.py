@@ -40,7 +40,7 @@ class FitOptions:
     iterations
         Batches of real alerts, with simulated ones among them.
     simulated_share
-        Share of the latter in such a batch.
+        Share of the latter in such a batch; a class without a real alert comes from simulated ones besides.
     batch_size
         Examples in a batch.
     pretraining_rate, learning_rate
@@ -222,17 +222,14 @@ def _stages(real: Arrays, simulated: Arrays | None, folds: NDArray[np.int64], op
                 _PRETRAINING, 0, everything, np.flatnonzero(used), options.pretraining_rate, options.pretraining, 0.0
             )
         )
-    among = 0 if simulated is None else round(options.simulated_share * options.batch_size)
     for member in range(options.members):
-        sources = [_Source(real, np.flatnonzero(used & (folds != member)), options.batch_size - among)]
-        if simulated is not None:
-            sources.append(_Source(simulated, np.arange(len(simulated)), among))
+        sources = _sources(real, np.flatnonzero(used & (folds != member)), simulated, options)
         held_out = np.flatnonzero(folds == member)
         stages.append(
             _Stage(
                 f"member {member + 1}",
                 member,
-                tuple(sources),
+                sources,
                 held_out,
                 options.learning_rate,
                 options.iterations,
@@ -240,6 +237,24 @@ def _stages(real: Arrays, simulated: Arrays | None, folds: NDArray[np.int64], op
             )
         )
     return stages
+
+
+def _sources(real: Arrays, rows: Rows, simulated: Arrays | None, options: FitOptions) -> tuple[_Source, ...]:
+    """Real examples, some simulated ones of all classes, and as many as of any class of those without a real one."""
+    if simulated is None:
+        return (_Source(real, rows, options.batch_size),)
+    never_seen = np.flatnonzero(~np.isin(simulated.truth, real.truth[rows]))
+    classes = np.unique(simulated.truth)
+    counts = {
+        "simulated": round(options.simulated_share * options.batch_size),
+        "never seen": round(options.batch_size * len(np.unique(simulated.truth[never_seen])) / len(classes)),
+    }
+    sources = (
+        _Source(real, rows, options.batch_size - sum(counts.values())),
+        _Source(simulated, np.arange(len(simulated)), counts["simulated"]),
+        _Source(simulated, never_seen, counts["never seen"]),
+    )
+    return tuple(source for source in sources if source.count)
 
 
 class _Fit:

@@ -49,11 +49,14 @@ def fit_strangeness(embed: Embed, usual: Arrays, manifest: Manifest, seed: int) 
     known = embed(usual)
     network = strangeness_network(known.mean(axis=0), known.std(axis=0) + 1e-3)
     network.compile(keras.optimizers.AdamW(2e-3, weight_decay=0.02), keras.losses.BinaryCrossentropy(from_logits=True))
-    truth = np.repeat([0.0, 1.0], [len(known), len(strange)])
-    weight = np.repeat([0.5 / len(known), 0.5 / len(strange)], [len(known), len(strange)]) * len(truth)
-    network.fit(
-        np.concatenate([known, strange]), truth, _BATCH, _EPOCHS, verbose=0, sample_weight=weight.astype(np.float32)
-    )
+    embeddings = np.concatenate([known, strange])
+    truth = np.repeat(np.array([0.0, 1.0], np.float32), [len(known), len(strange)])
+    weight = np.where(truth == 1.0, 0.5 / len(strange), 0.5 / len(known)).astype(np.float32) * len(truth)
+    for _ in range(_EPOCHS):
+        order = rng.permutation(len(truth))
+        for start in range(0, len(order), _BATCH):
+            rows = order[start : start + _BATCH]
+            network.train_on_batch(embeddings[rows], truth[rows, None], sample_weight=weight[rows])
     return network
 
 
@@ -63,6 +66,11 @@ def strangeness_network(mean: NDArray[np.float32], spread: NDArray[np.float32]) 
     x = layers.Normalization(mean=mean, variance=spread**2)(embedding)
     x = layers.Dropout(0.2)(SteadyDense(_UNITS, activation="relu")(x))
     return keras.Model(embedding, SteadyDense(1)(x))
+
+
+def strangeness_of(network: keras.Model, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How strange alerts are, (n,), by their embeddings, (n, d)."""
+    return np.asarray(keras.ops.convert_to_numpy(network(embedding, training=False)))[:, 0]
 
 
 def novelty_of(held_out: NDArray[np.floating]) -> NoveltySpec:

@@ -25,7 +25,7 @@ from broker_plugin.training.export import write_bundle
 from broker_plugin.training.fit import NOT_LEARNED, FitOptions, Progress, fit_stamp_network, predict
 from broker_plugin.training.learning_curve import write_learning_curve
 from broker_plugin.training.model_card import model_card
-from broker_plugin.training.novelty import fit_strangeness, novelty_of
+from broker_plugin.training.novelty import fit_strangeness, novelty_of, strangeness_of
 from broker_plugin.training.preparation import Prepared, chosen_recipe, prepare, prepare_original
 from broker_plugin.training.presets import CLASSES
 from broker_plugin.training.recipes import DEFAULT_RECIPE, Recipe
@@ -262,7 +262,7 @@ def _held_out(
         left_out = np.flatnonzero(prepared.folds == fold)
         outputs = predict(member, real, left_out)
         said[left_out] = outputs[PROBABILITIES]
-        how_strange[left_out] = strangeness[-1].predict(outputs[EMBEDDING], verbose=0)[:, 0]
+        how_strange[left_out] = strangeness_of(strangeness[-1], outputs[EMBEDDING])
     return strangeness, said[prepared.held_out], how_strange[prepared.held_out]
 
 

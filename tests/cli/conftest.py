@@ -60,12 +60,12 @@ def run_program() -> RunProgram:
 
 @pytest.fixture(scope="session")
 def ztf_packet() -> Path:
-    return EXAMPLES / "ztf" / "717119321015015019.avro"
+    return EXAMPLES / "ztf" / "1706273085315015033.avro"
 
 
 @pytest.fixture(scope="session")
 def rubin_packet() -> Path:
-    return EXAMPLES / "rubin" / "171611622664172833.avro"
+    return EXAMPLES / "rubin" / "171435985766628598.avro"
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from broker_plugin.bundles import Manifest, ModelSpec, StampSpec
+from broker_plugin.bundles.manifest import SCALINGS
 from broker_plugin.evaluation.spoilt import SPOILINGS
 
 STAMPS = np.random.default_rng(1).normal(size=(12, 21, 21, 3)).astype(np.float32)
@@ -16,7 +17,7 @@ def manifest(scaling: str = "scale_noise") -> Manifest:
     return Manifest("a", "0.1.0", "stamp", "ztf", "", "t", "1", ("a", "b"), "1", spec, (), model)
 
 
-@pytest.mark.parametrize("scaling", ["scale_noise", "scale_min_max"])
+@pytest.mark.parametrize("scaling", SCALINGS)
 @pytest.mark.parametrize("name", SPOILINGS)
 def test_every_alert_is_spoilt_in_its_own_way_and_the_same_with_the_same_seed(name: str, scaling: str) -> None:
     before = STAMPS.copy()

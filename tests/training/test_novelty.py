@@ -10,7 +10,7 @@ from broker_plugin.evaluation.spoilt import SPOILINGS
 from broker_plugin.training.architecture import EMBEDDING, ring_network
 from broker_plugin.training.dataset import Arrays
 from broker_plugin.training.fit import predict
-from broker_plugin.training.novelty import KEPT_BACK, fit_strangeness, novelty_of
+from broker_plugin.training.novelty import KEPT_BACK, fit_strangeness, novelty_of, strangeness_of
 
 STAMPS = StampSpec(("science", "template", "difference"), 21, ("scale_noise", "crop", "nan_to_zero"))
 MODEL = ModelSpec({"float32": ""})
@@ -35,10 +35,10 @@ def test_what_is_spoilt_is_stranger_than_alerts_that_were_not_seen() -> None:
 
     network = fit_strangeness(embed, alerts(300, seed=1), MANIFEST, seed=1)
     new = alerts(100, seed=2)
-    usual = network.predict(embed(new), verbose=0)
+    usual = strangeness_of(network, embed(new))
     for name in ("pixels shuffled", "noise alone", "source off centre"):
         spoilt = replace(new, stamps=SPOILINGS[name](new.stamps, MANIFEST, np.random.default_rng(3)))
-        strange = network.predict(embed(spoilt), verbose=0)
+        strange = strangeness_of(network, embed(spoilt))
         assert np.median(strange) > np.quantile(usual, 0.95), name
 
 
