@@ -40,9 +40,9 @@ class Augmentation:
     subpixel_shift: float = 0.0
     max_angle_rad: float = 0.0
     noise: float = 0.0
-    feature_dropout: float = 0.1
+    feature_dropout: float = 0.15
     metadata_dropout: float = 0.1
-    history_dropout: float = 0.3
+    history_dropout: float = 0.5
 
 
 NO_AUGMENTATION = Augmentation(

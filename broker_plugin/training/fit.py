@@ -77,9 +77,9 @@ class FitOptions:
         which leaves out those that are held out for validation.
     """
 
-    pretraining: int = 2500
-    iterations: int = 1200
-    simulated_share: float = 0.1
+    pretraining: int = 0
+    iterations: int = 1600
+    simulated_share: float = 0.15
     batch_size: int = 64
     pretraining_rate: float = 2e-3
     learning_rate: float = 1e-3

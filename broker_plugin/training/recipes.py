@@ -155,7 +155,7 @@ RECIPES = {
     for recipe in (
         Recipe(
             name="fast",
-            description="our own: the mean of five small networks, pre-trained on simulated alerts",
+            description="our own: the mean of five small networks, taught by real and simulated alerts",
             architecture="fast",
             options=FitOptions(),
             stamps={survey: preset.stamps for survey, preset in PRESETS.items()},
