@@ -42,7 +42,7 @@ weights: install
 	$(BIN)/broker-plugin train stamp $(DATA)/ztf --labels $(DATA)/labels.csv --survey ztf --seed 1 \
 		--simulated 2400 --notes weights/NOTES-ztf.md --work out/stamp-ztf -o weights/stamp-ztf/0.1.0
 	$(BIN)/broker-plugin train stamp $(DATA)/rubin --labels $(DATA)/labels.csv --survey rubin --preset polar \
-		--seed 1 --simulated 2400 --iterations 800 --notes weights/NOTES-rubin.md --work out/stamp-rubin -o weights/stamp-rubin/0.1.0
+		--seed 1 --simulated 2400 --iterations 600 --notes weights/NOTES-rubin.md --work out/stamp-rubin -o weights/stamp-rubin/0.1.0
 
 # Accuracy against cost for many networks, on one core; goes on where it was interrupted.
 designs: install

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pty
@@ -176,7 +177,9 @@ def test_a_terminal_gets_a_bar_and_ctrl_c_is_heeded(tiny: Options, tmp_path: Pat
     arguments += ["-o", str(tmp_path / "out.avro"), "--batch", "1", *tiny]
     environment = os.environ | {"TERM": "xterm-256color", "COLUMNS": "120"}
     shown = b""
-    with subprocess.Popen(arguments, stderr=theirs, env=environment) as process:
+    # Where the tests run in the background, interrupts are ignored, and a new program inherits that.
+    heeded = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(arguments, stderr=theirs, env=environment, preexec_fn=heeded) as process:
         os.close(theirs)
         deadline = time.monotonic() + 60
         interrupted = False
