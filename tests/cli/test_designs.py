@@ -20,4 +20,4 @@ def test_a_design_that_is_not_there(run: Run, tmp_path: Path, monkeypatch) -> No
     labels = EXAMPLES / "ztf" / "labels.csv"
     result = run("train", "designs", EXAMPLES / "ztf", "--labels", labels, "-o", tmp_path, "--design", "huge")
     assert result.exit_code == 2
-    assert "no design 'huge'; there are paper-2021, " in result.stderr
+    assert "no design 'huge'; there are fast, " in result.stderr

@@ -15,6 +15,7 @@ from broker_plugin.packets import PacketReader
 from broker_plugin.simulation import simulate_packets
 from broker_plugin.tensors import make_batch
 from broker_plugin.training.presets import PRESETS
+from broker_plugin.training.recipes import RECIPES
 
 from . import samples
 
@@ -128,11 +129,10 @@ def test_no_alerts_have_tensors_of_no_rows():
 
 
 @pytest.mark.parametrize("survey", ["ztf", "rubin"])
-@pytest.mark.parametrize("architecture", ["fast", "paper-2021"])
-def test_synthetic_alerts_make_tensors_of_the_shipped_presets(survey, architecture):
-    preset = PRESETS[survey]
-    spec = preset.stamps[architecture]
-    manifest = samples.manifest(preset.features, spec, survey)
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_synthetic_alerts_make_tensors_of_every_recipe(survey, recipe):
+    spec = RECIPES[recipe].stamps[survey]
+    manifest = samples.manifest(RECIPES[recipe].features_of(PRESETS[survey]), spec, survey)
     alerts = [PacketReader().read(packet.payload) for packet in simulate_packets(survey, 10, seed=2)]
     batch = make_batch(alerts, manifest)
     assert batch.problems == {} and np.isfinite(batch.features).all() and np.isfinite(batch.stamps).all()

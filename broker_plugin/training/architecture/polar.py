@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import keras
-from keras import layers, ops
+from keras import layers
 
 from broker_plugin.training.architecture.blocks import (
     Compressed,
@@ -58,7 +58,8 @@ def polar_network(*, size: int, channels: int, features: int, classes: int, drop
     for number, width in enumerate(_CHANNELS):
         x = MirroredConv2D(width, 3, activation="relu")(RoundPadding()(x))
         if number != 1:
-            seen.append(layers.Flatten()(ops.mean(x, axis=2)))
+            # A pooling adds up in the same order in any batch; a mean does not.
+            seen.append(layers.Flatten()(layers.AveragePooling2D((1, x.shape[2]))(x)))
         if number == 0:
             # Every other sample; three wide, for two are not the same either way round.
             x = layers.AveragePooling2D((1, 3), strides=(1, 2))(RoundPadding()(x)[:, 1:-1])
