@@ -168,7 +168,8 @@ def stamp(
             "score_test": not no_test,
             "cache": work / "cache",
             "resume": resume,
-            "command": shlex.join(["broker-plugin", *sys.argv[1:]]),
+            # An interruption changes nothing in the result.
+            "command": shlex.join(["broker-plugin", *(word for word in sys.argv[1:] if word != "--resume")]),
             "notes": "" if notes is None else notes.read_text(encoding="utf-8"),
         }
         if original_dataset is not None:

@@ -23,6 +23,7 @@ FEATURE_GROUPS: dict[str, tuple[str, ...]] = {
         "ndethist", "ncovhist", "jdstarthist", "jdendhist", "non_detections", "nmtchps", "nDiaSources",
         "diaObject.*", "first*Mjd*",
     ),
+    "light curve": ("lc_*",),
     "sky position": ("ra", "dec", "*galactic_l*", "*ecliptic_l*"),
     "time and exposure": ("jd", "nid", "field", "programid", "rcid", "diffmaglim", "fwhm", "seeing*", "exp*"),
     "catalogues": (

@@ -70,7 +70,7 @@ class CachedAlerts:
     def missing(self, specs: Sequence[FeatureSpec]) -> NDArray[np.bool_]:
         """Which features of which rows were not in the packets, (n, features)."""
         flags = [[spec.name in names for spec in specs] for names in self._matrix(specs).imputed]
-        return np.array(flags, dtype=bool).reshape(-1, len(specs))
+        return np.array(flags, dtype=bool).reshape(len(flags), len(specs))
 
     def _matrix(self, specs: Sequence[FeatureSpec]) -> FeatureMatrix:
         return features_of(self.values[:, [self.sources.index(spec.source) for spec in specs]], specs)
@@ -289,7 +289,7 @@ class _GrowingArray:
 
     def append(self, rows: Any) -> bytes:
         """Add rows; the bytes that were written."""
-        array = np.ascontiguousarray(rows, dtype=self._dtype).reshape(-1, *self._row_shape)
+        array = np.ascontiguousarray(rows, dtype=self._dtype).reshape(len(rows), *self._row_shape)
         self._count += len(array)
         data = array.tobytes()
         self._file.write(data)

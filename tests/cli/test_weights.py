@@ -57,7 +57,7 @@ def checkpoint(tmp_path: Path) -> Path:
         for layer in layers:
             for weight in layer.weights:
                 name = f"network/{names.get(layer.name, layer.name)}/{weight.name}"
-                v1.get_variable(name, shape=weight.shape, initializer=v1.glorot_normal_initializer())
+                v1.get_variable(name, shape=weight.shape, initializer=v1.glorot_normal_initializer(seed=1))
         session.run(v1.global_variables_initializer())
         return Path(v1.train.Saver().save(session, str(tmp_path / "model")))
 

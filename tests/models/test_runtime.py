@@ -25,7 +25,8 @@ def model(bundle: Bundle) -> Model:
 def tensors(bundle: Bundle) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(5)
     size = bundle.manifest.stamps.size
-    stamps = rng.random((100, size, size, 3), dtype=np.float32)
+    brightness = rng.lognormal(1.0, 2.0, (100, 1, 1, 1))
+    stamps = (brightness * rng.standard_normal((100, size, size, 3))).astype(np.float32)
     return stamps, rng.standard_normal((100, len(bundle.manifest.features)), dtype=np.float32)
 
 

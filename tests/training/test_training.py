@@ -95,16 +95,16 @@ def test_the_published_recipe_sets_alerts_aside(alerts: Path, tmp_path: Path) ->
 
 
 def test_recipes_and_networks_go_by_their_names(alerts: Path, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="'deep' is not one of fast, paper-2021"):
+    with pytest.raises(ValueError, match="'deep' is not one of fast, polar"):
         train_stamp([alerts], alerts / "labels.csv", tmp_path / "out", survey="ztf", recipe="deep")
     recipe = replace(RECIPES["fast"], architecture="wide")
-    with pytest.raises(ValueError, match="'wide' is not one of fast, paper-2021"):
+    with pytest.raises(ValueError, match="'wide' is not one of fast, polar"):
         train_stamp([alerts], alerts / "labels.csv", tmp_path / "out", survey="ztf", recipe=recipe)
 
 
 def test_a_network_of_stamps_alone_declares_no_features(alerts: Path, tmp_path: Path) -> None:
     out = tmp_path / "mine" / "0.1.0"
-    manifest = train_stamp([alerts], alerts / "labels.csv", out, architecture="paper-2021-images", options=FEW)
+    manifest = train_stamp([alerts], alerts / "labels.csv", out, recipe="paper-2021-images", options=FEW)
     assert manifest.features == () and manifest.model.features_input is None
     [record] = load_stage([str(out)], device="cpu").on_alert(next(alerts.glob("*.avro")).read_bytes())
     assert (record.status, record.imputed_features) == ("ok", ())
