@@ -55,7 +55,7 @@ class Classifier:
                     self._producer,
                     outputs.probabilities[row].tolist(),
                     novelty=None if outputs.novelty is None else float(outputs.novelty[row]),
-                    detections_used=1,
+                    detections_used=int(batch.detections[row]),
                     stamps_used=len(self.manifest.stamps.channels),
                     imputed_features=batch.imputed[row],
                     produced_at=produced_at,

@@ -32,12 +32,15 @@ class TensorBatch:
         For each alert, names of the features that were not in its packet.
     problems
         Row number to what is wrong with that alert.
+    detections
+        For each alert, how many detections its tensors were made of, its own included, (alerts,).
     """
 
     stamps: NDArray[np.float32]
     features: NDArray[np.float32]
     imputed: list[tuple[str, ...]]
     problems: dict[int, AlertError]
+    detections: NDArray[np.int64]
 
 
 def make_batch(alerts: Sequence[Alert], manifest: Manifest) -> TensorBatch:
@@ -60,7 +63,7 @@ def make_batch(alerts: Sequence[Alert], manifest: Manifest) -> TensorBatch:
     bad = list(problems)
     stamps[bad] = 0.0
     matrix.values[bad] = 0.0
-    return TensorBatch(stamps, matrix.values, matrix.imputed, problems)
+    return TensorBatch(stamps, matrix.values, matrix.imputed, problems, matrix.detections)
 
 
 def _features(alerts: Sequence[Alert], features: Sequence[FeatureSpec]) -> FeatureMatrix:
@@ -84,4 +87,5 @@ def _features_one_by_one(alerts: Sequence[Alert], features: Sequence[FeatureSpec
             problems[row] = AlertError(Reason.INVALID_FIELD, f"the fields can't be read: {one_line(problem)}")
         rows.append(matrix)
     values = np.concatenate([matrix.values for matrix in rows])
-    return FeatureMatrix(values, [matrix.imputed[0] for matrix in rows], problems)
+    detections = np.concatenate([matrix.detections for matrix in rows])
+    return FeatureMatrix(values, [matrix.imputed[0] for matrix in rows], problems, detections)

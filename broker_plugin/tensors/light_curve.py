@@ -59,6 +59,11 @@ class LightCurves:
         """AB magnitude of the difference, of either sign."""
         return _AB_ZERO_POINT_NJY - 2.5 * np.log10(np.abs(self.flux_njy))
 
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Number of detections of each alert, its own among them; 0 where there is no earlier one."""
+        return np.bincount(self.row, minlength=self.alerts)
+
     def total(self, values: Column | NDArray[np.bool_], of: NDArray[np.int64] | None = None) -> Column:
         """Sum over the detections (or the pairs ``of`` these rows) of each alert."""
         weights = np.asarray(values, dtype=np.float64)

@@ -31,11 +31,31 @@ class FeatureMatrix:
         For each alert, the names of the features that were not in its packet.
     problems
         Row number to what is wrong with that alert.
+    detections
+        For each alert, how many detections its features were made of, its own included, (alerts,).
     """
 
     values: NDArray[np.float32]
     imputed: list[tuple[str, ...]]
     problems: dict[int, AlertError]
+    detections: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceValues:
+    """What the features of a batch are made of, before any bundle has a say in it.
+
+    Attributes
+    ----------
+    values
+        float64, (alerts, sources), NaN where missing.
+    problems, detections
+        As in `FeatureMatrix`.
+    """
+
+    values: NDArray[np.float64]
+    problems: dict[int, AlertError]
+    detections: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,29 +118,15 @@ def feature_matrix(alerts: Sequence[Alert], features: Sequence[FeatureSpec]) -> 
     A value that is of the wrong type, infinite, or too large for float32 is a problem of its alert
     (``invalid_field``); one that is missing is imputed as the bundle says.
     """
-    raw, problems = source_values(alerts, [feature.source for feature in features])
-    matrix = features_of(raw, features)
-    for row, problem in matrix.problems.items():
-        problems.setdefault(row, problem)
+    sources = source_values(alerts, [feature.source for feature in features])
+    matrix = features_of(sources.values, features)
+    problems = matrix.problems | sources.problems
     matrix.values[list(problems)] = 0.0
-    return FeatureMatrix(matrix.values, matrix.imputed, problems)
+    return FeatureMatrix(matrix.values, matrix.imputed, problems, sources.detections)
 
 
-def source_values(alerts: Sequence[Alert], sources: Sequence[str]) -> tuple[NDArray[np.float64], dict[int, AlertError]]:
-    """What features are made of, before any bundle has a say in it.
-
-    Parameters
-    ----------
-    sources
-        Fields of the survey, and derived quantities.
-
-    Returns
-    -------
-    ndarray
-        float64, (alerts, sources), NaN where missing.
-    dict
-        Row number to what is wrong with that alert.
-    """
+def source_values(alerts: Sequence[Alert], sources: Sequence[str]) -> SourceValues:
+    """The fields and derived quantities ``sources`` of alerts of one survey."""
     problems: dict[int, AlertError] = {}
     columns: dict[str, Column] = {}
     values = np.empty((len(alerts), len(sources)))
@@ -134,11 +140,12 @@ def source_values(alerts: Sequence[Alert], sources: Sequence[str]) -> tuple[NDAr
                 values[:, index] = derived.compute(*inputs)
         else:
             values[:, index] = _field_column(alerts, source, columns, problems)
-    return values, problems
+    alone = np.ones(len(alerts), dtype=np.int64)
+    return SourceValues(values, problems, alone if curves is None else np.maximum(curves.counts, alone))
 
 
 def features_of(raw: NDArray[np.float64], features: Sequence[FeatureSpec]) -> FeatureMatrix:
-    """Features from the values of their sources, (alerts, features), NaN where missing."""
+    """Features from the values of their sources, (alerts, features), NaN where missing; of one detection each."""
     problems: dict[int, AlertError] = {}
     values = np.zeros(raw.shape, dtype=np.float32)
     missing = np.isnan(raw)
@@ -155,7 +162,7 @@ def features_of(raw: NDArray[np.float64], features: Sequence[FeatureSpec]) -> Fe
     imputed = [()] * len(raw)  # type: list[tuple[str, ...]]
     for row in np.flatnonzero(missing.any(axis=1)):
         imputed[row] = tuple(features[int(i)].name for i in np.flatnonzero(missing[row]))
-    return FeatureMatrix(values, imputed, problems)
+    return FeatureMatrix(values, imputed, problems, np.ones(len(raw), dtype=np.int64))
 
 
 def _true_and_false(column: Column, feature: FeatureSpec) -> Column:

@@ -230,7 +230,7 @@ def write_alerts(
             writer.problems[chunk[row][0].identity.alert_id or 0] = str(problem)
         writer.append(
             stamps=batch.stamps[[row for row in range(len(chunk)) if row not in batch.problems]],
-            values=source_values([alert for alert, _ in good], sources)[0],
+            values=source_values([alert for alert, _ in good], sources).values,
             alert_ids=[alert.identity.alert_id for alert, _ in good],
             classes=[CLASSES.index(class_name) for _, class_name in good],
         )

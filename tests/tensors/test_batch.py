@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from broker_plugin.alert import STAMP_NAMES, Alert, Identity, Reason
+from broker_plugin.alert import STAMP_NAMES, Alert, Detection, Identity, Reason
 from broker_plugin.bundles import FeatureSpec, StampSpec
 from broker_plugin.packets import PacketReader
 from broker_plugin.simulation import simulate_packets
@@ -168,3 +169,12 @@ def test_every_number_is_finite_whatever_comes_in(values, pixels, shape, steps, 
     assert set(batch.problems) <= {0, 1}
     for problem in batch.problems.values():
         assert problem.reason in (Reason.INVALID_FIELD, Reason.BLANK_CUTOUT)
+
+
+def test_detections_are_counted_where_a_light_curve_is_looked_at() -> None:
+    earlier = tuple(Detection(58000.0 - days, "r", {"magpsf": 19.0, "isdiffpos": True}) for days in (3.0, 1.0))
+    alert = replace(good(1), identity=Identity(survey="ztf", mjd=58000.0, band="r"), history=earlier)
+    alert = replace(alert, values={**alert.values, "magpsf": 18.5, "isdiffpos": True})
+    looking = samples.manifest((FeatureSpec("span", "lc_span_days"),))
+    assert make_batch([good(0), alert], looking).detections.tolist() == [1, 3]
+    assert make_batch([alert], samples.manifest(FEATURES)).detections.tolist() == [1]
