@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from broker_plugin.cli.problems import UsageProblem, require_keras, require_paths, told_as_usage
+from broker_plugin.cli.problems import UsageProblem, require_extra, require_paths, told_as_usage
 from broker_plugin.cli.terminal import plural, printable
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def designs(
       broker-plugin train designs packets/ --labels labels.csv -o out/designs
     """
     require_paths((*packets, labels))
-    require_keras("the comparison")
+    require_extra("the comparison", "train", "keras")
     _compute_on_one_core()
     from broker_plugin.training.designs import DESIGNS, Budget, survey_designs
     from broker_plugin.training.designs_figure import write_figure

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from broker_plugin.cli.options import weights_option
-from broker_plugin.cli.problems import Failure, UsageProblem, described, require_paths, told_as_usage
+from broker_plugin.cli.problems import Failure, UsageProblem, described, require_extra, require_paths, told_as_usage
 from broker_plugin.cli.terminal import console, loading_models, plural, printable, table
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def evaluate(
     """
     require_paths((*packets, labels, *others))
     _refuse_to_write_over(report)
-    _require_extra()
+    require_extra("a report", "report", "jinja2", "matplotlib", "sklearn")
     chosen = _labels(labels, split)
     betas = _betas(beta_bundles)
     loaded = _load((*bundles, *betas.values()), weights, device, threads)
@@ -121,15 +121,6 @@ def _refuse_to_write_over(report: Path) -> None:
         raise UsageProblem(f"{report} is a file: name a folder for the report")
     if report.is_dir() and any(report.iterdir()) and not (report / "numbers.json").is_file():
         raise UsageProblem(f"{report} holds other things than a report: name a folder of its own")
-
-
-def _require_extra() -> None:
-    try:
-        import jinja2  # noqa: F401 - the message of a missing one is ours
-        import matplotlib as mpl  # noqa: F401
-        import sklearn  # noqa: F401
-    except ImportError as problem:
-        raise UsageProblem(f"a report needs {problem.name}: pip install 'broker-plugin[report]'") from problem
 
 
 def _labels(path: Path, split: str) -> dict[int, Label]:

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import click
 
+_CALLED = {"keras": "Keras", "optuna": "Optuna"}
+"""Modules whose projects are written otherwise."""
+
 
 class UsageProblem(click.ClickException):
     """Arguments that can't be used: one line on standard error, and exit status 2."""
@@ -58,10 +61,7 @@ def require_png(png: Path) -> None:
         raise UsageProblem(f"{png}: the figure's name must end in .png")
     if not png.parent.is_dir():
         raise UsageProblem(f"the folder of {png} does not exist: make {png.parent} first")
-    try:
-        import matplotlib as mpl  # noqa: F401 - the message of a missing one is ours
-    except ImportError as problem:
-        raise UsageProblem("--png needs matplotlib: pip install 'broker-plugin[plot]'") from problem
+    require_extra("--png", "plot", "matplotlib")
 
 
 def require_paths(paths: tuple[Path, ...]) -> None:
@@ -80,7 +80,9 @@ def refuse_to_overwrite(out: Path) -> None:
         raise UsageProblem(f"{out} is a file: name a folder for the bundle")
 
 
-def require_keras(what: str) -> None:
-    """Refuse ``what`` where the extra that it needs is not installed."""
-    if importlib.util.find_spec("keras") is None:
-        raise UsageProblem(f"{what} needs Keras: pip install 'broker-plugin[train]'")
+def require_extra(what: str, extra: str, *modules: str) -> None:
+    """Refuse ``what`` where one of the modules that it needs is not installed."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            name = _CALLED.get(module, module)
+            raise UsageProblem(f"{what} needs {name}: pip install 'broker-plugin[{extra}]'")

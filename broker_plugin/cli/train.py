@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from broker_plugin.cli.problems import UsageProblem, described, refuse_to_overwrite, require_keras, require_paths
+from broker_plugin.cli.problems import UsageProblem, described, refuse_to_overwrite, require_extra, require_paths
 from broker_plugin.cli.terminal import console, plural, printable, table
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def stamp(
     folders = [out] if seeds == 1 else [out / f"seed-{seed + i}" for i in range(seeds)]
     for folder in folders:
         refuse_to_overwrite(folder)
-    require_keras("training")
+    require_extra("training", "train", "keras")
     from broker_plugin.bundles import BundleError
     from broker_plugin.training.preparation import chosen_recipe
     from broker_plugin.training.recipes import read_hyperparameters
@@ -242,11 +242,8 @@ def search(
       broker-plugin train stamp packets/ --labels labels.csv --preset paper-2021 --hyperparameters best.json -o DIR
     """
     require_paths((*packets, labels))
-    require_keras("training")
-    try:
-        import optuna  # noqa: F401 - as above
-    except ImportError as problem:
-        raise UsageProblem("the search needs Optuna: pip install 'broker-plugin[train]'") from problem
+    require_extra("training", "train", "keras")
+    require_extra("the search", "train", "optuna")
     from broker_plugin.training import search as searching
 
     cache = (work or study.with_name(study.name + ".training")) / "cache"

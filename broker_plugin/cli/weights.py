@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from broker_plugin.cli.options import weights_option
-from broker_plugin.cli.problems import refuse_to_overwrite, require_keras, require_paths, told_as_usage
+from broker_plugin.cli.problems import refuse_to_overwrite, require_extra, require_paths, told_as_usage
 from broker_plugin.cli.terminal import console, plural, printable, table
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ def import_weights(
     """
     require_paths((feature_stats,) if feature_stats else ())
     refuse_to_overwrite(out)
-    require_keras("the import")
+    require_extra("the import", "train", "keras")
     from broker_plugin.training.published import import_checkpoint
 
     command = shlex.join(["broker-plugin", *sys.argv[1:]])

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from broker_plugin.alert import Alert, Identity
 from broker_plugin.bundles import FeatureSpec, Manifest
 from broker_plugin.evaluation.answers import Features, Predict, Stamps
-from broker_plugin.tensors.metadata import feature_matrix
+from broker_plugin.tensors.metadata import missing_features
 
 SHUFFLES = 20
 
@@ -103,12 +102,6 @@ def absent_groups(manifest: Manifest) -> list[str]:
     return [name for name, patterns in FEATURE_GROUPS.items() if not _matching(manifest.features, patterns)]
 
 
-def missing_features(manifest: Manifest) -> Features:
-    """The row of features of a packet that has none of them, (features,)."""
-    row: Features = feature_matrix([Alert(Identity())], manifest.features).values[0]
-    return row
-
-
 def ablate(
     predict: Predict,
     stamps: Stamps,
@@ -130,7 +123,7 @@ def ablate(
     progress
         Called after each part.
     """
-    nothing = (np.zeros_like(stamps[:1]), missing_features(manifest)[None])
+    nothing = (np.zeros_like(stamps[:1]), missing_features(manifest.features)[None])
     results = []
     for number, part in enumerate(parts):
         rng = np.random.default_rng((seed, number))

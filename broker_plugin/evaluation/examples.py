@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from broker_plugin.alert import Alert
-from broker_plugin.bundles import FeatureSpec, Manifest
+from broker_plugin.bundles import FeatureSpec
 from broker_plugin.packets import PacketFiles, PacketReader
-from broker_plugin.tensors import make_batch, needed_fields, needs_history
+from broker_plugin.tensors import needed_fields, needs_history
 
 STRONG_TRUST = (1, 2)
 """Trust in labels of a spectrum or a known solar-system object, and of a catalogue."""
@@ -58,14 +57,6 @@ class Examples:
         """Those for which ``keep`` is true."""
         chosen = [i for i, wanted in enumerate(keep) if wanted]
         return Examples([self.alerts[i] for i in chosen], [self.labels[i] for i in chosen])
-
-    def digest(self) -> str:
-        """SHA-256 over ids and labels, in order of ids: tells one training set from another."""
-        lines = sorted(
-            f"{a.identity.survey} {a.identity.alert_id} {label.class_name} {label.trust}"
-            for a, label in zip(self.alerts, self.labels, strict=True)
-        )
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def read_labels(path: Path) -> dict[int, Label]:
@@ -123,14 +114,3 @@ def load_examples(
         if alert_id is not None and alert_id in labels and isinstance(alert, Alert) and alert.identity.survey == survey:
             found.setdefault(alert_id, alert)
     return Examples(list(found.values()), [labels[alert_id] for alert_id in found])
-
-
-def classifiable(examples: Examples, manifest: Manifest) -> Examples:
-    """Those that the stage would classify."""
-    problems = make_batch(examples.alerts, manifest).problems
-    return examples.where(row not in problems for row in range(len(examples.alerts)))
-
-
-def as_sent(examples: Examples) -> Examples:
-    """The same, with the metadata of each packet taken for true, as the stage takes them."""
-    return Examples(examples.alerts, [replace(label, doctored_metadata=False) for label in examples.labels])

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from broker_plugin.alert import Alert, AlertError, Reason
 from broker_plugin.bundles import FeatureSpec
-from broker_plugin.evaluation.ablation import missing_features
 from broker_plugin.models import Model
 from broker_plugin.models.gradients import stamp_gradients
 from broker_plugin.tensors import make_batch
+from broker_plugin.tensors.metadata import missing_features
 
 STEPS = 256
 """Points of the path along which gradients are integrated."""
@@ -203,7 +203,7 @@ def _features(
     if not manifest.features:
         return ()
     without = np.repeat(features[None], len(features), axis=0)
-    np.fill_diagonal(without, missing_features(manifest))
+    np.fill_diagonal(without, missing_features(manifest.features))
     probabilities = model.predict(np.repeat(stamps[None], len(features), axis=0), without).probabilities[:, number]
     effects = [
         FeatureEffect(

@@ -165,6 +165,12 @@ def features_of(raw: NDArray[np.float64], features: Sequence[FeatureSpec]) -> Fe
     return FeatureMatrix(values, imputed, problems, np.ones(len(raw), dtype=np.int64))
 
 
+def missing_features(features: Sequence[FeatureSpec]) -> NDArray[np.float32]:
+    """The features of a packet that has none of them, (features,)."""
+    missing: NDArray[np.float32] = features_of(np.full((1, len(features)), np.nan), features).values[0]
+    return missing
+
+
 def _true_and_false(column: Column, feature: FeatureSpec) -> Column:
     """A boolean source as what the bundle says that true and false are worth."""
     if (feature.true_value, feature.false_value) == (1.0, 0.0):

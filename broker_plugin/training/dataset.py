@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from broker_plugin.bundles import FeatureSpec
 from broker_plugin.evaluation.examples import Label
 from broker_plugin.tensors import LIGHT_CURVE
-from broker_plugin.tensors.metadata import features_of
+from broker_plugin.tensors.metadata import missing_features
 from broker_plugin.training.cache import CachedAlerts
 
 TRUST_WEIGHT = {1: 1.0, 2: 1.0, 3: 0.5}
@@ -155,13 +155,7 @@ def standardised(
 def first_features(features: Sequence[FeatureSpec]) -> NDArray[np.float32]:
     """What the features of the history are for the first alert of an object, NaN for all others, (features,)."""
     of_history = np.array([feature.source in LIGHT_CURVE for feature in features], dtype=bool)
-    return np.where(of_history, unknown_features(features), np.float32(np.nan))
-
-
-def unknown_features(features: Sequence[FeatureSpec]) -> NDArray[np.float32]:
-    """The features of a packet in which all of them are missing, (features,)."""
-    unknown: NDArray[np.float32] = features_of(np.full((1, len(features)), np.nan), features).values[0]
-    return unknown
+    return np.where(of_history, missing_features(features), np.float32(np.nan))
 
 
 def _untransformed(value: float, feature: FeatureSpec) -> float:

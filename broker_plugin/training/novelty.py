@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from broker_plugin.bundles import Manifest, NoveltySpec
 from broker_plugin.evaluation.spoilt import SPOILINGS
+from broker_plugin.tensors.metadata import missing_features
 from broker_plugin.training.architecture.blocks import SteadyDense
-from broker_plugin.training.dataset import Arrays, unknown_features
+from broker_plugin.training.dataset import Arrays
 
 METHOD = "outlier-exposure"
 KEPT_BACK = frozenset({"noise with random shapes", "tiles exchanged"})
@@ -80,7 +81,7 @@ def novelty_of(held_out: NDArray[np.floating]) -> NoveltySpec:
 
 
 def _strange(usual: Arrays, manifest: Manifest, rng: np.random.Generator) -> Iterator[Arrays]:
-    without_metadata = np.tile(unknown_features(manifest.features), (len(usual), 1))
+    without_metadata = np.tile(missing_features(manifest.features), (len(usual), 1))
     yield Arrays(usual.stamps, without_metadata, usual.truth, usual.weight)
     for name, spoil in SPOILINGS.items():
         if name not in KEPT_BACK:

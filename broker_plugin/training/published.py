@@ -26,6 +26,7 @@ from broker_plugin.bundles.store import file_sha256
 from broker_plugin.training.architecture import EMBEDDING, PROBABILITIES, paper_image_network, paper_network
 from broker_plugin.training.export import write_bundle
 from broker_plugin.training.presets import CLASSES, PREPROCESSING_VERSION, TAXONOMY, TAXONOMY_VERSION
+from broker_plugin.training.published_features import FEATURES_OF_LAYOUT, MISSING
 
 if TYPE_CHECKING:
     import keras
@@ -36,42 +37,6 @@ _PUBLISHED_NAMES = {EMBEDDING: "dense_3", PROBABILITIES: "output_logits"}  # by 
 _LAYER = re.compile(r"(conv_(?:1_1|2_2|3_4|4_5|5_6)|dense_[1-9]|batchnorm_features|output_logits)(?:_\d+)?")
 _WEIGHTS = frozenset({"kernel", "bias", "gamma", "beta", "moving_mean", "moving_variance"})
 _CHECKPOINT_FILE = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
-
-# ZTF writes -999 for what is missing, and the published code clips that to -1.
-_MISSING = -1.0
-
-
-def _known_by_its_clip(name: str, high: float | None = None) -> FeatureSpec:
-    return FeatureSpec(name, name, clip=(_MISSING, high), fill=_MISSING)
-
-
-_FEATURES = (
-    *(_known_by_its_clip(f"{what}{i}") for i in (1, 2, 3) for what in ("sgscore", "distpsnr")),
-    FeatureSpec("isdiffpos", "isdiffpos", true_value=0.0, false_value=1.0),  # the code's sign; the paper has the other
-    FeatureSpec("fwhm", "fwhm", clip=(None, 10.0)),
-    *(FeatureSpec(name, name) for name in ("magpsf", "sigmapsf", "ra", "dec", "diffmaglim")),
-    FeatureSpec("rb", "rb"),
-    _known_by_its_clip("distnr"),
-    _known_by_its_clip("magnr"),
-    FeatureSpec("classtar", "classtar"),
-    FeatureSpec("ndethist", "ndethist", clip=(None, 20.0)),
-    FeatureSpec("ncovhist", "ncovhist", clip=(None, 3000.0)),
-    FeatureSpec("ecl_lat", "ecliptic_latitude_deg"),
-    FeatureSpec("ecl_long", "ecliptic_longitude_deg"),
-    FeatureSpec("gal_lat", "galactic_latitude_deg"),
-    FeatureSpec("gal_long", "galactic_longitude_deg"),
-    # Not the upper limits of the packet's history: the deployed code subtracts one count from the other.
-    FeatureSpec("non_detections", "ncovhist_minus_ndethist", clip=(None, 2000.0)),
-    _known_by_its_clip("chinr", 15.0),
-    _known_by_its_clip("sharpnr", 1.5),
-)
-_ONLY_AMONG_26 = frozenset({"rb", "distnr", "magnr"})
-FEATURES_OF_LAYOUT: dict[int, tuple[FeatureSpec, ...]] = {
-    0: (),
-    23: tuple(feature for feature in _FEATURES if feature.name not in _ONLY_AMONG_26),
-    26: _FEATURES,
-}
-"""The features of the published networks by their number, in order, without mean, standard deviation and most fills."""
 
 
 def import_checkpoint(
@@ -261,7 +226,7 @@ def _with_stats(features: tuple[FeatureSpec, ...], table: Path) -> tuple[Feature
         if feature.name not in stats:
             raise ValueError(f"{table}: no row for the feature {feature.name!r}")
         mean, std = stats[feature.name]
-        fill = feature.fill if feature.clip[0] == _MISSING else mean
+        fill = feature.fill if feature.clip[0] == MISSING else mean
         try:
             done.append(replace(feature, mean=mean, std=std, fill=fill))
         except BundleError as problem:

@@ -13,34 +13,7 @@ from broker_plugin.bundles import FeatureSpec, StampSpec
 from broker_plugin.training.augment import NO_AUGMENTATION, Augmentation
 from broker_plugin.training.fit import FitOptions
 from broker_plugin.training.presets import PRESETS, Preset
-
-PUBLISHED_FEATURES = (
-    *(
-        FeatureSpec(f"{name}{i}", f"{name}{i}", clip=(-1.0, None), fill=-1.0)
-        for i in (1, 2, 3)
-        for name in ("sgscore", "distpsnr")
-    ),
-    FeatureSpec("isdiffpos", "isdiffpos", fill=1.0),
-    FeatureSpec("fwhm", "fwhm", clip=(None, 10.0)),
-    FeatureSpec("magpsf", "magpsf"),
-    FeatureSpec("sigmapsf", "sigmapsf"),
-    FeatureSpec("ra", "ra"),
-    FeatureSpec("dec", "dec"),
-    FeatureSpec("diffmaglim", "diffmaglim"),
-    FeatureSpec("classtar", "classtar"),
-    FeatureSpec("ndethist", "ndethist", clip=(None, 20.0)),
-    FeatureSpec("ncovhist", "ncovhist", clip=(None, 3000.0)),
-    FeatureSpec("ecl_lat", "ecliptic_latitude_deg"),
-    FeatureSpec("ecl_long", "ecliptic_longitude_deg"),
-    FeatureSpec("gal_lat", "galactic_latitude_deg"),
-    FeatureSpec("gal_long", "galactic_longitude_deg"),
-    FeatureSpec("non_detections", "non_detections", clip=(None, 2000.0)),
-    FeatureSpec("chinr", "chinr", clip=(-1.0, 15.0), fill=-1.0),
-    FeatureSpec("sharpnr", "sharpnr", clip=(-1.0, 1.5), fill=-1.0),
-)
-"""The 23 features of Carrasco-Davis et al. 2021, Table A1, in the order and with the clips of its code.
-
-What is missing there is -999, which its clips make -1.  ZTF's ``t`` is 1 here, as in the paper; in its code it is 0."""
+from broker_plugin.training.published_features import PUBLISHED_FEATURES
 
 PUBLISHED_FIT = FitOptions(
     iterations=30_000,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from broker_plugin.bundles import Manifest
-from broker_plugin.evaluation.examples import Label
+from broker_plugin.evaluation.examples import STRONG_TRUST, Label
 from broker_plugin.evaluation.scores import best_temperature, scores
 from broker_plugin.models import calibrated
 from broker_plugin.training.architecture import EMBEDDING, PROBABILITIES, averaged
@@ -31,7 +31,6 @@ from broker_plugin.training.presets import CLASSES
 from broker_plugin.training.recipes import DEFAULT_RECIPE, Recipe
 
 SCORES_NAME = "scores.json"
-_STRONG_TRUST = (1, 2)
 
 
 def train_stamp(
@@ -313,7 +312,7 @@ def _scores_by_trust(
 ) -> dict[str, dict[str, Any]]:
     """The scores over all labels, and over those of strong trust where there are any."""
     metrics = {name: scores(truth, said, CLASSES)}
-    strong = np.array([label.trust in _STRONG_TRUST for label in labels])
+    strong = np.array([label.trust in STRONG_TRUST for label in labels])
     if strong.any():
         metrics[f"{name}_trust_1_2"] = scores(truth[strong], said[strong], CLASSES)
     return metrics

@@ -7,8 +7,9 @@ import pytest
 
 from broker_plugin.alert import STAMP_NAMES
 from broker_plugin.bundles import FeatureSpec, Manifest, ModelSpec, StampSpec
-from broker_plugin.evaluation.ablation import Part, ablate, groups, image_subsets, missing_features, single_features
+from broker_plugin.evaluation.ablation import Part, ablate, groups, image_subsets, single_features
 from broker_plugin.evaluation.answers import Answers
+from broker_plugin.tensors.metadata import missing_features
 
 MANIFEST = Manifest(
     name="test-ztf",
@@ -90,17 +91,12 @@ def test_groups_go_by_the_source_and_leave_out_what_is_not_there() -> None:
     assert "reference image" not in made
 
 
-def test_missing_features_are_what_the_manifest_fills_in() -> None:
-    magpsf = MANIFEST.features[0]
-    assert missing_features(MANIFEST)[0] == pytest.approx((magpsf.fill - magpsf.mean) / magpsf.std)
-
-
 def test_a_packet_without_metadata_is_as_if_all_were_missing(answers: Answers) -> None:
     everything = [part for part in groups(answers.manifest) if part.name == "all metadata"]
     (ablated,) = ablate(
         answers.predict, answers.stamps, answers.features, answers.truth, answers.manifest, everything,
         progress=lambda: None,
     )  # fmt: skip
-    missing = np.tile(missing_features(answers.manifest), (len(answers.truth), 1))
+    missing = np.tile(missing_features(answers.manifest.features), (len(answers.truth), 1))
     said = answers.predict(answers.stamps, missing).argmax(axis=1)
     assert ablated.removed == (said == answers.truth).mean()

@@ -5,10 +5,10 @@ import pytest
 
 from broker_plugin.alert import Alert, AlertError, Identity
 from broker_plugin.bundles import load
-from broker_plugin.evaluation.ablation import missing_features
 from broker_plugin.evaluation.answers import Answers, answers_of
 from broker_plugin.evaluation.explanation import Explanation, explain
 from broker_plugin.models import Model, Runtime
+from broker_plugin.tensors.metadata import missing_features
 
 from .answered import EXAMPLES, example_answers, example_labels
 
@@ -50,7 +50,7 @@ def test_effects_are_those_of_missing_features(packaged: Answers, explained: lis
     one, column = explained[0], 0
     feature = packaged.manifest.features[column]
     features = packaged.features[:1].copy()
-    features[0, column] = missing_features(packaged.manifest)[column]
+    features[0, column] = missing_features(packaged.manifest.features)[column]
     number = packaged.classes.index(one.class_name)
     without = packaged.predict(packaged.stamps[:1], features)[0, number]
     (effect,) = [each for each in one.features if each.name == feature.name]

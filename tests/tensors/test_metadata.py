@@ -11,7 +11,7 @@ import pytest
 from broker_plugin.alert import Alert, Identity, Reason
 from broker_plugin.bundles import FeatureSpec
 from broker_plugin.tensors import DERIVED, NON_DETECTIONS, needed_fields, needs_history
-from broker_plugin.tensors.metadata import feature_matrix
+from broker_plugin.tensors.metadata import feature_matrix, missing_features
 
 from . import samples
 
@@ -58,6 +58,14 @@ def test_asinh_is_of_the_value_over_its_scale():
 def test_fill_takes_the_same_road_as_a_value(transform):
     feature = FeatureSpec("f", "a", transform, clip=(1.0, 20.0), fill=30.0, mean=1.0, std=2.0)
     assert value(feature) == value(feature, a=30.0)
+
+
+def test_features_of_a_packet_without_any_are_the_filled_ones():
+    features = [
+        FeatureSpec("f", "a", mean=1.0, std=2.0, fill=5.0),
+        FeatureSpec("g", "b", "log10", clip=(1.0, None), fill=10.0),
+    ]
+    np.testing.assert_array_equal(missing_features(features), [2.0, 1.0])
 
 
 def test_missing_features_are_named_and_no_others():
