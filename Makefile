@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= ../shared/alerts
 
-.PHONY: install demo test test-slow lint types bench weights designs report clean
+.PHONY: install demo test test-slow lint types bench weights evidence designs report clean
 
 install: $(VENV)/.installed
 
@@ -43,6 +43,27 @@ weights: install
 		--simulated 2400 --notes weights/NOTES-ztf.md --work out/stamp-ztf -o weights/stamp-ztf/0.1.0
 	$(BIN)/broker-plugin train stamp $(DATA)/rubin --labels $(DATA)/labels.csv --survey rubin --preset polar \
 		--seed 1 --simulated 2400 --iterations 600 --notes weights/NOTES-rubin.md --work out/stamp-rubin -o weights/stamp-rubin/0.1.0
+
+# What docs/accuracy.md tells of several seeds, the published network and the entropy weight; hours.
+EVIDENCE := out/evidence
+TRAIN_ZTF := $(BIN)/broker-plugin train stamp $(DATA)/ztf --labels $(DATA)/labels.csv --survey ztf
+BETAS := 0.5 1.0
+evidence: install
+	mkdir -p $(EVIDENCE)
+	$(TRAIN_ZTF) --seeds 5 --simulated 2400 --work $(EVIDENCE)/fast.training -o $(EVIDENCE)/fast
+	$(TRAIN_ZTF) --seeds 5 --preset paper-2021 --iterations 4000 --extension 2000 \
+		--work $(EVIDENCE)/paper-2021.training -o $(EVIDENCE)/paper-2021
+	$(BIN)/broker-plugin train stamp $(DATA)/rubin --labels $(DATA)/labels.csv --survey rubin --preset polar --seeds 5 \
+		--simulated 2400 --iterations 600 --work $(EVIDENCE)/polar.training -o $(EVIDENCE)/polar
+	for beta in $(BETAS); do \
+		echo "{\"hyperparameters\": {\"beta\": $$beta}}" > $(EVIDENCE)/beta-$$beta.json && \
+		$(TRAIN_ZTF) --simulated 2400 --hyperparameters $(EVIDENCE)/beta-$$beta.json --no-test \
+			-o $(EVIDENCE)/beta-$$beta || exit 1; \
+	done
+	$(BIN)/broker-plugin evaluate $(DATA)/ztf --labels $(DATA)/labels.csv --split test --threads 1 \
+		$(foreach seed,1 2 3 4 5,--bundle ./$(EVIDENCE)/fast/seed-$(seed)) \
+		--beta-bundle 0=./$(EVIDENCE)/fast/seed-1 $(foreach beta,$(BETAS),--beta-bundle $(beta)=./$(EVIDENCE)/beta-$(beta)) \
+		--report $(EVIDENCE)/report
 
 # Accuracy against cost for many networks, on one core; goes on where it was interrupted.
 designs: install

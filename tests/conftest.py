@@ -96,6 +96,6 @@ def _write_tiny_bundle(folder: Path, survey: str) -> None:
         classes=len(CLASSES),
     )
     network = build()
-    width = network.get_layer(EMBEDDING).output.shape[1]
+    width = network.output[EMBEDDING].shape[1]
     strangeness = strangeness_network(np.zeros(width, np.float32), np.ones(width, np.float32))
     write_bundle(folder, manifest, network, build, [strangeness], "# Untrained, for tests\n")

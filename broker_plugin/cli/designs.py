@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     help="Folder of the results and the figure; what it holds already is not done again.",
 )
 @click.option("--design", "names", metavar="NAME", multiple=True, help="A design to take; all without it.")
-@click.option("--pretraining", type=click.IntRange(min=0), default=1000, show_default=True, help="Simulated batches.")
+@click.option("--pretraining", type=click.IntRange(min=0), default=0, show_default=True, help="Simulated batches.")
 @click.option(
     "--iterations", type=click.IntRange(min=1), default=600, show_default=True, help="Batches with real ones."
 )

@@ -10,7 +10,7 @@ from scipy.ndimage import rotate
 
 from broker_plugin.evaluation.answers import Features, Predict, Stamps
 
-ANGLES = 4
+ANGLES = 12
 """Random angles that each alert is turned by."""
 
 

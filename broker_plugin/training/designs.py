@@ -68,7 +68,7 @@ class Budget:
         Shares of the objects; a network is taught without each in turn, and judged on it.
     """
 
-    pretraining: int = 1000
+    pretraining: int = 0
     iterations: int = 600
     simulated: int = 600
     folds: int = 5

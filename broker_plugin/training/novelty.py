@@ -17,16 +17,41 @@ from broker_plugin.bundles import Manifest, NoveltySpec
 from broker_plugin.evaluation.spoilt import SPOILINGS
 from broker_plugin.tensors.metadata import missing_features
 from broker_plugin.training.architecture.blocks import SteadyDense
-from broker_plugin.training.dataset import Arrays
+from broker_plugin.training.augment import Augmentation, augmented_stamps
+from broker_plugin.training.dataset import Arrays, joined
 
 METHOD = "outlier-exposure"
 KEPT_BACK = frozenset({"noise with random shapes", "tiles exchanged"})
 """Ways of spoiling that are not learned from, so that they tell how well others are found that nobody thought of."""
 
 Embed = Callable[[Arrays], NDArray[np.float32]]
+_FORMS = 4
+"""Ways in which each real alert is shown: with fewer, those that are new look strange."""
+_MOST = 2000
+"""Real alerts in all their forms, and as many simulated ones."""
 _UNITS = 32
 _EPOCHS = 20
 _BATCH = 256
+
+
+def usual_alerts(
+    real: Arrays, rows: NDArray[np.int64], simulated: Arrays | None, augmentation: Augmentation, seed: int
+) -> Arrays:
+    """What is not strange: real alerts, as they are and augmented, and up to twice as many simulated ones.
+
+    Parameters
+    ----------
+    rows
+        Of the real alerts, those that the member has learned from.
+    """
+    rng = np.random.default_rng(seed)
+    count = min(_FORMS * len(rows), _MOST)
+    usual = real.take(np.resize(rng.permutation(rows), count))
+    if count > len(rows):
+        usual.stamps[len(rows) :] = augmented_stamps(usual.stamps[len(rows) :], augmentation, rng)
+    if simulated is None:
+        return usual
+    return joined(usual, _some_of_each_class(simulated, min(2 * count, _MOST), rng))
 
 
 def fit_strangeness(embed: Embed, usual: Arrays, manifest: Manifest, seed: int) -> keras.Model:
@@ -37,7 +62,7 @@ def fit_strangeness(embed: Embed, usual: Arrays, manifest: Manifest, seed: int) 
     embed
         Gives the embeddings of alerts, (n, d).
     usual
-        Alerts, those that the member has learned from.
+        Alerts such as the member has learned from.
 
     Returns
     -------
@@ -78,6 +103,14 @@ def novelty_of(held_out: NDArray[np.floating]) -> NoveltySpec:
     """The quantiles of the strangeness of real alerts that were not learned from, (n,)."""
     quantiles = np.quantile(held_out, np.linspace(0.0, 1.0, 101))
     return NoveltySpec(METHOD, tuple(round(float(q), 6) for q in quantiles))
+
+
+def _some_of_each_class(arrays: Arrays, count: int, rng: np.random.Generator) -> Arrays:
+    """About so many in all, at random."""
+    present = np.unique(arrays.truth)
+    each = max(1, count // len(present))
+    rows = [rng.permutation(np.flatnonzero(arrays.truth == number))[:each] for number in present]
+    return arrays.take(np.sort(np.concatenate(rows)))
 
 
 def _strange(usual: Arrays, manifest: Manifest, rng: np.random.Generator) -> Iterator[Arrays]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -137,7 +138,7 @@ RECIPES = {
             name="polar",
             description="the same with networks that hardly notice a turn of the stamps by any angle",
             architecture="polar",
-            options=FitOptions(),
+            options=FitOptions(augmentation=Augmentation(max_angle_rad=math.pi)),
             stamps={
                 "ztf": StampSpec(STAMP_NAMES, 33, _WHATEVER_THE_ANGLE),
                 "rubin": StampSpec(STAMP_NAMES, 29, _WHATEVER_THE_ANGLE),

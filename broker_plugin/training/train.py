@@ -20,12 +20,12 @@ from broker_plugin.evaluation.scores import best_temperature, scores
 from broker_plugin.models import calibrated
 from broker_plugin.training.architecture import EMBEDDING, PROBABILITIES, averaged
 from broker_plugin.training.checkpoints import CHECKPOINT_NAME, CheckpointFile
-from broker_plugin.training.dataset import Arrays, first_features, joined
+from broker_plugin.training.dataset import Arrays, first_features
 from broker_plugin.training.export import write_bundle
 from broker_plugin.training.fit import NOT_LEARNED, FitOptions, Progress, fit_stamp_network, predict
 from broker_plugin.training.learning_curve import write_learning_curve
 from broker_plugin.training.model_card import model_card
-from broker_plugin.training.novelty import fit_strangeness, novelty_of, strangeness_of
+from broker_plugin.training.novelty import fit_strangeness, novelty_of, strangeness_of, usual_alerts
 from broker_plugin.training.preparation import Prepared, chosen_recipe, prepare, prepare_original
 from broker_plugin.training.presets import CLASSES
 from broker_plugin.training.recipes import DEFAULT_RECIPE, Recipe
@@ -245,17 +245,12 @@ def _untrained(prepared: Prepared, count: int) -> keras.Model:
 def _held_out(
     prepared: Prepared, members: Sequence[keras.Model], real: Arrays, seed: int
 ) -> tuple[list[keras.Model], NDArray[np.float64], NDArray[np.float64]]:
-    """Of each member, what tells how strange an alert is; and of real alerts that a member has left out, what it says.
-
-    What is not strange are real alerts that the member has learned from, and as many simulated ones of each class.
-    """
+    """Of each member, what tells how strange an alert is; and what it says of the real alerts that it has left out."""
     strangeness = []
     said, how_strange = np.empty((len(real), len(CLASSES))), np.empty(len(real))
     for fold, member in enumerate(members):
         learned = np.flatnonzero((prepared.folds != fold) & (prepared.folds != NOT_LEARNED))
-        usual = prepared.real.take(learned)
-        if prepared.simulated is not None:
-            usual = joined(usual, _some_of_each_class(prepared.simulated, len(learned), seed))
+        usual = usual_alerts(prepared.real, learned, prepared.simulated, prepared.recipe.options.augmentation, seed)
         embed = partial(_embedding, member)
         strangeness.append(fit_strangeness(embed, usual, prepared.manifest, seed))
         left_out = np.flatnonzero(prepared.folds == fold)
@@ -267,14 +262,6 @@ def _held_out(
 
 def _embedding(member: keras.Model, arrays: Arrays) -> NDArray[np.float32]:
     return predict(member, arrays)[EMBEDDING]
-
-
-def _some_of_each_class(arrays: Arrays, count: int, seed: int) -> Arrays:
-    """So many in all, at random."""
-    rng = np.random.default_rng(seed)
-    each = max(1, count // len(CLASSES))
-    rows = [rng.permutation(np.flatnonzero(arrays.truth == c))[:each] for c in range(len(CLASSES))]
-    return arrays.take(np.sort(np.concatenate(rows)))
 
 
 def _described(result: _Result, prepared: Prepared, seed: int, simulated: int, command: str) -> Manifest:

@@ -51,6 +51,30 @@ def test_the_average_answers_with_the_mean_and_holds_every_embedding() -> None:
     np.testing.assert_allclose(both[EMBEDDING], np.concatenate([e[EMBEDDING] for e in each], axis=1), atol=1e-5)
 
 
+def test_members_of_any_kind_can_be_averaged() -> None:
+    for name in ("polar", "rings"):
+        members = [ARCHITECTURES[name](size=29, channels=3, features=4, classes=5) for _ in range(2)]
+        rng = np.random.default_rng(2)
+        inputs = [rng.normal(size=(3, 29, 29, 3)).astype(np.float32), rng.normal(size=(3, 4)).astype(np.float32)]
+        mean = sum(np.asarray(member(inputs, training=False)[PROBABILITIES]) for member in members) / 2
+        np.testing.assert_allclose(averaged(members)(inputs, training=False)[PROBABILITIES], mean, atol=1e-6)
+
+
+def test_no_convolution_is_in_vain() -> None:
+    for widths in ((4, 6), (4, 6, 8), (4, 6, 8, 8)):
+        network = fast_network(size=63, channels=3, features=4, classes=5, fovea_widths=widths, context_widths=widths)
+        rng = np.random.default_rng(2)
+        inputs = [rng.normal(size=(3, 63, 63, 3)).astype(np.float32), rng.normal(size=(3, 4)).astype(np.float32)]
+        before = np.asarray(network(inputs, training=False)[EMBEDDING])
+        kernels = [v for v in network.trainable_variables if len(v.shape) == 4]
+        assert len(kernels) == 2 * len(widths)
+        for kernel in kernels:
+            was = np.asarray(kernel)
+            kernel.assign(was + 0.1)
+            assert np.abs(np.asarray(network(inputs, training=False)[EMBEDDING]) - before).max() > 1e-6
+            kernel.assign(was)
+
+
 def test_a_stamp_too_small_for_the_rings_is_refused() -> None:
     with pytest.raises(ValueError, match="smaller than the rings"):
         polar_network(size=21, channels=3, features=4, classes=5)

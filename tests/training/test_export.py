@@ -26,7 +26,7 @@ def test_a_bundle_of_every_network_answers_as_it_does(architecture: str, tmp_pat
 
     network = build()
     rng = np.random.default_rng(2)
-    width = network.get_layer(EMBEDDING).output.shape[1]
+    width = network.output[EMBEDDING].shape[1]
     strangeness = strangeness_network(np.zeros(width, np.float32), np.ones(width, np.float32))
     write_bundle(tmp_path / "bundle", Manifest(*arguments, novelty=novelty), network, build, [strangeness], "")
 

@@ -8,9 +8,10 @@ import numpy as np
 from broker_plugin.bundles import Manifest, ModelSpec, StampSpec
 from broker_plugin.evaluation.spoilt import SPOILINGS
 from broker_plugin.training.architecture import EMBEDDING, ring_network
+from broker_plugin.training.augment import NO_AUGMENTATION, Augmentation
 from broker_plugin.training.dataset import Arrays
 from broker_plugin.training.fit import predict
-from broker_plugin.training.novelty import KEPT_BACK, fit_strangeness, novelty_of, strangeness_of
+from broker_plugin.training.novelty import KEPT_BACK, fit_strangeness, novelty_of, strangeness_of, usual_alerts
 
 STAMPS = StampSpec(("science", "template", "difference"), 21, ("scale_noise", "crop", "nan_to_zero"))
 MODEL = ModelSpec({"float32": ""})
@@ -40,6 +41,19 @@ def test_what_is_spoilt_is_stranger_than_alerts_that_were_not_seen() -> None:
         spoilt = replace(new, stamps=SPOILINGS[name](new.stamps, MANIFEST, np.random.default_rng(3)))
         strange = strangeness_of(network, embed(spoilt))
         assert np.median(strange) > np.quantile(usual, 0.95), name
+
+
+def test_few_alerts_are_usual_in_many_forms_and_simulated_ones_of_every_class_as_well() -> None:
+    real, simulated = alerts(60, seed=1), alerts(500, seed=2)
+    simulated.truth[100:] = 4
+    rows = np.arange(50)
+    usual = usual_alerts(real, rows, simulated, Augmentation(), seed=1)
+    kept = usual_alerts(real, rows, None, NO_AUGMENTATION, seed=1)
+    assert len(kept) == 200 and len(usual) == 200 + 100 + 200
+    known = {stamp.tobytes() for stamp in real.stamps[rows]}
+    assert {stamp.tobytes() for stamp in kept.stamps} == known  # and none of those that were left out
+    assert {stamp.tobytes() for stamp in usual.stamps[:50]} == known
+    assert len({stamp.tobytes() for stamp in usual.stamps[50:200]} - known) > 100  # turned, mirrored, shifted
 
 
 def test_some_ways_of_spoiling_are_kept_back() -> None:

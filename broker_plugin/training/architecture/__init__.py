@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import keras
+import numpy as np
 from keras import layers, ops
 
-from broker_plugin.training.architecture.ends import EMBEDDING, PROBABILITIES
+from broker_plugin.training.architecture.ends import EMBEDDING, PROBABILITIES, STEM
 from broker_plugin.training.architecture.fast import fast_network
 from broker_plugin.training.architecture.paper import enhanced_network, paper_image_network, paper_network
 from broker_plugin.training.architecture.polar import polar_network
@@ -46,12 +47,36 @@ ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
 
 
 def averaged(networks: Sequence[keras.Model]) -> keras.Model:
-    """One network of several of the same inputs: the mean of their probabilities, their embeddings side by side."""
+    """One network of several alike: the mean of their probabilities, their embeddings side by side.
+
+    What their stems have in common is done once, and their first convolutions are done as one, which takes half the
+    time of several of a few channels each.
+    """
     stamps, metadata = (keras.Input(tensor.shape[1:], name=tensor.name) for tensor in networks[0].inputs)
-    outputs = [network([stamps, metadata]) for network in networks]
+    stems = [network.get_layer(STEM) for network in networks if STEM in (layer.name for layer in network.layers)]
+    if stems:
+        begun = zip(*[ops.split(x, len(stems), axis=-1) for x in _side_by_side(stems)(stamps)], strict=True)
+        outputs = [network.layers[-1]([*each, metadata]) for network, each in zip(networks, begun, strict=True)]
+    else:
+        outputs = [network([stamps, metadata]) for network in networks]
     probabilities = layers.Average(name=PROBABILITIES, dtype="float32")([each[PROBABILITIES] for each in outputs])
     embedding = layers.Concatenate(name=EMBEDDING)([each[EMBEDDING] for each in outputs])
     return keras.Model([stamps, metadata], {PROBABILITIES: probabilities, EMBEDDING: embedding})
+
+
+def _side_by_side(stems: Sequence[keras.Model]) -> keras.Model:
+    """One stem whose channels are those of all, in their order."""
+
+    def widened(layer: layers.Layer) -> layers.Layer:
+        config = layer.get_config()
+        if "filters" in config:
+            config["filters"] *= len(stems)
+        return type(layer).from_config(config)
+
+    wide = keras.models.clone_model(stems[0], clone_function=widened)
+    weights = zip(*[stem.get_weights() for stem in stems], strict=True)
+    wide.set_weights([np.concatenate(each, axis=-1) for each in weights])
+    return wide
 
 
 def regularised_cross_entropy(beta: float):  # type: ignore[no-untyped-def]

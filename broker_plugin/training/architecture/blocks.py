@@ -110,7 +110,7 @@ class SteadyDense(layers.Dense):
 
 
 class RingMean(layers.Layer):
-    """(batch, n, n, c) to (batch, rings * c): the mean over each ring around the middle of the stamp.
+    """(batch, n, n, c) to (batch, rings, c): the mean over each ring around the middle of the stamp.
 
     Parameters
     ----------
@@ -133,11 +133,10 @@ class RingMean(layers.Layer):
     def call(self, image):  # type: ignore[no-untyped-def]
         _, rows, columns, channels = image.shape
         pixels = ops.reshape(image, (-1, rows * columns, channels))
-        means = ops.matmul(ops.cast(self.weights_of_pixels, image.dtype), pixels)
-        return ops.reshape(means, (-1, len(self.weights_of_pixels) * channels))
+        return ops.matmul(ops.cast(self.weights_of_pixels, image.dtype), pixels)
 
-    def compute_output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, int]:
-        return (input_shape[0], (len(self.edges) - 1) * input_shape[3])
+    def compute_output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (input_shape[0], len(self.edges) - 1, input_shape[3])
 
 
 class Compressed(layers.Layer):

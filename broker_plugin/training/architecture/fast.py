@@ -8,7 +8,7 @@ import keras
 from keras import layers
 
 from broker_plugin.training.architecture.blocks import Compressed, RingMean, SymmetricConv2D
-from broker_plugin.training.architecture.ends import inputs, with_dense_layers
+from broker_plugin.training.architecture.ends import STEM, after_stem, inputs, with_dense_layers
 
 _FOVEA = 25
 _COARSE = 3
@@ -66,25 +66,35 @@ def fast_network(
 
     # Averages and logarithms in float32 whatever the precision of the rest: bright pixels need it.
     fovea = layers.Cropping2D((size - _FOVEA) // 2)(stamps) if has_context else stamps
-    seen = _trunk(Compressed(dtype="float32")(fovea), fovea_widths, kernel)
+    begun = _begun(Compressed(dtype="float32")(fovea), fovea_widths[0], kernel)
     if has_context:
         coarse = layers.AveragePooling2D(_COARSE, dtype="float32")(stamps)
-        seen += _trunk(Compressed(dtype="float32")(coarse), context_widths, kernel)
-    return with_dense_layers(stamps, metadata, seen, classes, dropout)
+        begun += _begun(Compressed(dtype="float32")(coarse), context_widths[0], kernel)
+    stem = keras.Model(stamps, begun, name=STEM)
+
+    inner = [keras.Input(tensor.shape[1:]) for tensor in begun]
+    seen = _seen(inner[0], inner[1], fovea_widths[1:], kernel)
+    if has_context:
+        seen += _seen(inner[2], inner[3], context_widths[1:], kernel)
+    return after_stem(stem, with_dense_layers(inner, metadata, seen, classes, dropout))
 
 
-def _trunk(x: Any, widths: tuple[int, ...], kernel: int) -> list[Any]:
-    """Convolutions, the first at full resolution; the ring means after the first and after each from the third on."""
-
-    def convolved(x: Any, width: int) -> Any:
-        return SymmetricConv2D(width, kernel, padding="same", activation="relu")(x)
-
-    x = convolved(layers.GaussianNoise(_LEARNING_NOISE)(x), widths[0])
-    seen = [RingMean(_FINE_RINGS)(x)]
+def _begun(x: Any, width: int, kernel: int) -> list[Any]:
+    """The first convolution: what it finds, halved, and its means in rings."""
+    x = _convolved(layers.GaussianNoise(_LEARNING_NOISE)(x), width, kernel)
     # Three pixels wide, for two are not symmetric around the middle one.
-    x = layers.MaxPooling2D(3, strides=2, padding="same")(x)
-    x = convolved(x, widths[1])
-    for width in widths[2:]:
-        x = convolved(x, width)
-        seen.append(RingMean(_HALVED_RINGS)(x))
-    return seen
+    return [layers.MaxPooling2D(3, strides=2, padding="same")(x), RingMean(_FINE_RINGS)(x)]
+
+
+def _seen(x: Any, rings: Any, widths: tuple[int, ...], kernel: int) -> list[Any]:
+    """The convolutions after the first, and the means in rings of all: but of the second only where none follows."""
+    seen = [rings]
+    for number, width in enumerate(widths, start=2):
+        x = _convolved(x, width, kernel)
+        if number > 2 or len(widths) == 1:
+            seen.append(RingMean(_HALVED_RINGS)(x))
+    return [layers.Flatten()(each) for each in seen]
+
+
+def _convolved(x: Any, width: int, kernel: int) -> Any:
+    return SymmetricConv2D(width, kernel, padding="same", activation="relu")(x)

@@ -66,7 +66,7 @@ def paper_image_network(
     x = _dense(_trunk(RotationBatch()(stamps), kernel), "dense_1")
     x = _dense(layers.Dropout(dropout)(x), "dense_2")
     embedding = RotationMean(name=EMBEDDING)(x)
-    return with_answer(stamps, metadata, embedding, embedding, classes)
+    return with_answer([stamps, metadata], embedding, embedding, classes)
 
 
 COPIES_2024 = 6
@@ -117,7 +117,7 @@ def _joined(stamps: Any, metadata: Any, x: Any, classes: int, dropout: float) ->
     x = layers.Concatenate()([x, layers.BatchNormalization(name="batchnorm_features")(metadata)])
     x = layers.Dropout(dropout)(_dense(x, "dense_2"))
     embedding = _dense(x, EMBEDDING)
-    return with_answer(stamps, metadata, embedding, embedding, classes)
+    return with_answer([stamps, metadata], embedding, embedding, classes)
 
 
 def _dense(x: Any, name: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import layers
 
@@ -11,7 +13,7 @@ from broker_plugin.training.architecture.blocks import (
     PolarSamples,
     RoundPadding,
 )
-from broker_plugin.training.architecture.ends import inputs, with_dense_layers
+from broker_plugin.training.architecture.ends import STEM, after_stem, inputs, with_dense_layers
 
 _RADII = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.5, 9.0, 10.5, 11.5)
 _ANGLES = 24
@@ -53,14 +55,26 @@ def polar_network(*, size: int, channels: int, features: int, classes: int, drop
     stamps, metadata = inputs(size, channels, features)
     # In float32 whatever the precision of the rest: bright pixels need it.
     x = PolarSamples(_RADII, _ANGLES, _WIDTH, dtype="float32")(Compressed(dtype="float32")(stamps))
-    x = layers.GaussianNoise(_LEARNING_NOISE)(x)
-    seen = []
-    for number, width in enumerate(_CHANNELS):
-        x = MirroredConv2D(width, 3, activation="relu")(RoundPadding()(x))
-        if number != 1:
-            # A pooling adds up in the same order in any batch; a mean does not.
-            seen.append(layers.Flatten()(layers.AveragePooling2D((1, x.shape[2]))(x)))
-        if number == 0:
-            # Every other sample; three wide, for two are not the same either way round.
-            x = layers.AveragePooling2D((1, 3), strides=(1, 2))(RoundPadding()(x)[:, 1:-1])
-    return with_dense_layers(stamps, metadata, seen, classes, dropout)
+    x = _convolved(layers.GaussianNoise(_LEARNING_NOISE)(x), _CHANNELS[0])
+    # Every other sample; three wide, for two are not the same either way round.
+    halved = layers.AveragePooling2D((1, 3), strides=(1, 2))(RoundPadding()(x)[:, 1:-1])
+    begun = [halved, _round_each_ring(x)]
+    stem = keras.Model(stamps, begun, name=STEM)
+
+    inner = [keras.Input(tensor.shape[1:]) for tensor in begun]
+    x, seen = inner[0], [inner[1]]
+    for number, width in enumerate(_CHANNELS[1:]):
+        x = _convolved(x, width)
+        if number:
+            seen.append(_round_each_ring(x))
+    seen = [layers.Flatten()(each) for each in seen]
+    return after_stem(stem, with_dense_layers(inner, metadata, seen, classes, dropout))
+
+
+def _convolved(x: Any, width: int) -> Any:
+    return MirroredConv2D(width, 3, activation="relu")(RoundPadding()(x))
+
+
+def _round_each_ring(x: Any) -> Any:
+    """The mean over the angles; a pooling adds up in the same order in any batch, and a mean does not."""
+    return layers.AveragePooling2D((1, x.shape[2]))(x)

@@ -24,11 +24,11 @@ def ring_network(*, size: int, channels: int, features: int, classes: int, dropo
     """
     stamps, metadata = inputs(size, channels, features)
     edges = tuple(edge for edge in _RINGS if edge <= size / 2 + 0.5)
-    rings = RingMean(edges)(Compressed(dtype="float32")(stamps))
+    rings = layers.Flatten()(RingMean(edges)(Compressed(dtype="float32")(stamps)))
     return _dense_layers(stamps, metadata, layers.Concatenate()([rings, metadata]), classes, dropout)
 
 
 def _dense_layers(stamps, metadata, x, classes: int, dropout: float) -> keras.Model:  # type: ignore[no-untyped-def]
     x = layers.Dropout(dropout)(layers.Dense(64, activation="relu")(x))
     embedding = layers.Dense(64, activation="relu", name=EMBEDDING)(x)
-    return with_answer(stamps, metadata, embedding, layers.Dropout(0.5 * dropout)(embedding), classes)
+    return with_answer([stamps, metadata], embedding, layers.Dropout(0.5 * dropout)(embedding), classes)
