@@ -2,6 +2,7 @@
 
 from broker_plugin.bundles.manifest import (
     BundleError,
+    Exclusion,
     FeatureSpec,
     Manifest,
     ModelSpec,
@@ -13,6 +14,7 @@ from broker_plugin.bundles.store import Bundle, find_bundles, find_verified, loa
 __all__ = [
     "Bundle",
     "BundleError",
+    "Exclusion",
     "FeatureSpec",
     "Manifest",
     "ModelSpec",

@@ -156,6 +156,23 @@ class NoveltySpec:
 
 
 @dataclass(frozen=True)
+class Exclusion:
+    """A class that an alert can't be of: its probability is zero, and the others share it by their size.
+
+    Attributes
+    ----------
+    feature
+        Name of the feature that tells.
+    above
+        The class is ruled out where the feature's source is larger, in its own unit.
+    """
+
+    class_name: str
+    feature: str
+    above: float
+
+
+@dataclass(frozen=True)
 class Manifest:
     """The content of ``bundle.json``.
 
@@ -166,6 +183,8 @@ class Manifest:
     temperature
         Calibration: probabilities are raised to 1/temperature and normalised (Guo et al. 2017,
         arXiv:1706.04599).
+    exclusions
+        What the network rules out.  It is part of the SavedModel; here it is told.
     training, metrics, versions
         Provenance: data and their digest, command and seed; scores; TensorFlow and Keras versions.
     files
@@ -186,6 +205,7 @@ class Manifest:
     model: ModelSpec
     temperature: float = 1.0
     novelty: NoveltySpec | None = None
+    exclusions: tuple[Exclusion, ...] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -207,6 +227,9 @@ class Manifest:
             raise BundleError(f"{self.name}: feature names must differ")
         if not (math.isfinite(self.temperature) and self.temperature > 0):
             raise BundleError(f"{self.name}: temperature must be above zero")
+        for exclusion in self.exclusions:
+            if exclusion.class_name not in self.classes or exclusion.feature not in names:
+                raise BundleError(f"{self.name}: {exclusion} is of no class or feature of the bundle")
         if not self.model.signatures:
             raise BundleError(f"{self.name}: model.signatures is empty")
 
@@ -236,6 +259,7 @@ class Manifest:
             raw["stamps"] = StampSpec(**_tuples(raw["stamps"], "channels", "steps"))
             raw["features"] = tuple(FeatureSpec(**_tuples(f, "clip", "valid")) for f in raw["features"])
             raw["model"] = ModelSpec(**raw["model"])
+            raw["exclusions"] = tuple(Exclusion(**exclusion) for exclusion in raw.get("exclusions", ()))
             if raw.get("novelty") is not None:
                 raw["novelty"] = NoveltySpec(**_tuples(raw["novelty"], "quantiles"))
             return cls(**raw)

@@ -36,6 +36,7 @@ def model_card(manifest: Manifest, learning: Sequence[Label], simulated: int, no
         + ".",
         f"- Output: probabilities of {', '.join(manifest.classes)}, after a temperature of {manifest.temperature:g}; "
         "novelty from 0 to 1, the share of held-out alerts that are less strange to it.",
+        *(f"- Ruled out: {e.class_name} where `{e.feature}` is above {e.above:g}." for e in manifest.exclusions),
         f"- Made by: `{manifest.training['command'] or 'train_stamp'}`, seed {manifest.training['seed']}.",
         f"- Learned from {len(learning)} alerts: "
         + ", ".join(f"{name} {counts[name]}" for name in manifest.classes)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from broker_plugin.bundles import FeatureSpec, Manifest, ModelSpec
 from broker_plugin.evaluation.examples import Label, labelled_surveys, read_labels
-from broker_plugin.training.architecture import ARCHITECTURES
+from broker_plugin.tensors.metadata import features_of
+from broker_plugin.training.architecture import ARCHITECTURES, ruling_out
 from broker_plugin.training.cache import CachedAlerts, cached_packets, cached_simulation
 from broker_plugin.training.dataset import (
     Arrays,
@@ -94,6 +95,16 @@ class Prepared:
             dropout=self.recipe.options.dropout,
             **self.recipe.network,
         )
+
+    def answering(self, network: keras.Model) -> keras.Model:
+        """A network that was fitted, with what the manifest rules out."""
+        limits = []
+        names = [feature.name for feature in self.manifest.features]
+        for exclusion in self.manifest.exclusions:
+            column = names.index(exclusion.feature)
+            most = features_of(np.array([[exclusion.above]]), [self.manifest.features[column]]).values[0, 0]
+            limits.append((self.manifest.classes.index(exclusion.class_name), column, float(most)))
+        return ruling_out(network, limits)
 
     def identity(self, seed: int) -> dict[str, Any]:
         """What makes a fit the one that it is: two fits of one identity have the same result."""
@@ -271,4 +282,5 @@ def _manifest(
         stamps=recipe.stamps[survey],
         features=standardised(features, preset.median_fill, alerts.cached, true),
         model=ModelSpec(signatures={"float32": ""}),
+        exclusions=tuple(e for e in preset.exclusions if e.feature in {feature.name for feature in features}),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from broker_plugin.alert import STAMP_NAMES
-from broker_plugin.bundles import FeatureSpec, StampSpec
+from broker_plugin.bundles import Exclusion, FeatureSpec, StampSpec
 
 CLASSES = ("AGN", "SN", "VS", "asteroid", "bogus")
 TAXONOMY = "alerce-stamp"
@@ -27,6 +27,8 @@ class Preset:
         How the stamps are prepared for our own networks.
     median_fill
         Features whose missing values are best guessed by the median; the fill of the others has a meaning.
+    exclusions
+        What can't be, where a recipe has the feature that tells.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Preset:
     stamps: StampSpec
     features: tuple[FeatureSpec, ...]
     median_fill: frozenset[str]
+    exclusions: tuple[Exclusion, ...] = ()
 
 
 # Left out on purpose, though the 2021 paper has them: what tells how an alert was collected rather than what it
@@ -120,6 +123,8 @@ PRESETS = {
             {"magpsf", "sigmapsf", "classtar", "chinr", "sharpnr"}
             | {"ps1_g_r", "ps1_r_i", "ps1_i_z", "elong", "aimage", "chipsf", "nneg", "sumrat", "magdiff", "scorr", "rb"}
         ),
+        # ZTF takes detections within 1.5 arcsec for one object, and no asteroid stays there for a day.
+        exclusions=(Exclusion("asteroid", "lc_span_days", 1.0),),
     ),
     "rubin": Preset(
         name="stamp-rubin",

@@ -224,7 +224,7 @@ def _scored(prepared: Prepared, members: list[keras.Model], seed: int, score_tes
     temperature = best_temperature(as_sent.truth[held_out], raw)
     kind = "validation" if prepared.recipe.holds_out else "cross_validation"
     metrics = _scores_by_trust(kind, as_sent.truth[held_out], calibrated(raw, temperature), prepared.labels(held_out))
-    network = _one_network(members)
+    network = _one_network(prepared, members)
     if testing.size and score_test:
         # As a user of the stage would measure them: every packet as it was sent, doctored or not.
         raw = predict(network, as_sent, testing)[PROBABILITIES].astype(np.float64)
@@ -234,12 +234,12 @@ def _scored(prepared: Prepared, members: list[keras.Model], seed: int, score_tes
     return _Result(network, strangeness, temperature, how_strange, metrics)
 
 
-def _one_network(members: Sequence[keras.Model]) -> keras.Model:
-    return members[0] if len(members) == 1 else averaged(members)
+def _one_network(prepared: Prepared, members: Sequence[keras.Model]) -> keras.Model:
+    return prepared.answering(members[0] if len(members) == 1 else averaged(members))
 
 
 def _untrained(prepared: Prepared, count: int) -> keras.Model:
-    return _one_network([prepared.build() for _ in range(count)])
+    return _one_network(prepared, [prepared.build() for _ in range(count)])
 
 
 def _held_out(
@@ -254,7 +254,7 @@ def _held_out(
         embed = partial(_embedding, member)
         strangeness.append(fit_strangeness(embed, usual, prepared.manifest, seed))
         left_out = np.flatnonzero(prepared.folds == fold)
-        outputs = predict(member, real, left_out)
+        outputs = predict(prepared.answering(member), real, left_out)
         said[left_out] = outputs[PROBABILITIES]
         how_strange[left_out] = strangeness_of(strangeness[-1], outputs[EMBEDDING])
     return strangeness, said[prepared.held_out], how_strange[prepared.held_out]

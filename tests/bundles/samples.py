@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from broker_plugin.alert import STAMP_NAMES
-from broker_plugin.bundles import FeatureSpec, Manifest, ModelSpec, NoveltySpec, StampSpec
+from broker_plugin.bundles import Exclusion, FeatureSpec, Manifest, ModelSpec, NoveltySpec, StampSpec
 from broker_plugin.bundles.manifest import MANIFEST_NAME
 from broker_plugin.bundles.store import bundle_files, file_sha256
 
@@ -33,6 +33,7 @@ def manifest(**changes: Any) -> Manifest:
         model=ModelSpec(signatures={"float32": "serving_default"}, distance_output="distance"),
         temperature=1.5,
         novelty=NoveltySpec("test", (0.0, 1.0, 2.0)),
+        exclusions=(Exclusion("AGN", "magpsf", 23.5),),
         training={"seed": 1, "alerts": {"train": 10}},
         metrics={"accuracy": 0.5},
         versions={"tensorflow": "2.21.0"},

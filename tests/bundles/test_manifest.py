@@ -24,8 +24,20 @@ def test_round_trip_gives_the_same_manifest():
 
 
 def test_round_trip_without_what_may_be_left_out():
-    manifest = samples.manifest(novelty=None, features=(), training={}, metrics={}, files={})
+    manifest = samples.manifest(novelty=None, exclusions=(), features=(), training={}, metrics={}, files={})
     assert Manifest.from_json(manifest.to_json()) == manifest
+
+
+@pytest.mark.parametrize("wrong", [{"class_name": "SNe"}, {"feature": "mag"}])
+def test_exclusion_by_what_the_bundle_does_not_have_is_refused(wrong):
+    exclusion = {"class_name": "AGN", "feature": "magpsf", "above": 23.5, **wrong}
+    assert "of no class or feature" in refusal(samples.as_dict(exclusions=[exclusion]))
+
+
+def test_manifest_from_before_there_were_exclusions_has_none():
+    raw = samples.as_dict()
+    del raw["exclusions"]
+    assert Manifest.from_json(json.dumps(raw)).exclusions == ()
 
 
 def test_label_is_name_and_version():

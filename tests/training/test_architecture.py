@@ -15,8 +15,9 @@ from broker_plugin.training.architecture import (
     paper_network,
     polar_network,
     regularised_cross_entropy,
+    ruling_out,
 )
-from broker_plugin.training.architecture.blocks import Compressed, TurnedBatch
+from broker_plugin.training.architecture.blocks import Compressed, PolarSamples, RuledOut, TurnedBatch
 from broker_plugin.training.cost import megaflops
 from broker_plugin.training.fit import FitOptions
 
@@ -75,6 +76,27 @@ def test_no_convolution_is_in_vain() -> None:
             kernel.assign(was)
 
 
+def test_what_is_ruled_out_has_no_probability_and_the_others_share_it() -> None:
+    network = fast_network(size=29, channels=3, features=4, classes=5)
+    rng = np.random.default_rng(2)
+    stamps, features = rng.normal(size=(6, 29, 29, 3)).astype(np.float32), rng.normal(size=(6, 4)).astype(np.float32)
+    features[:, 2] = (-1.0, 0.0, 0.5, 0.5000001, 1.0, 9.0)
+    before = np.asarray(network([stamps, features], training=False)[PROBABILITIES])
+    outputs = ruling_out(network, [(3, 2, 0.5)])([stamps, features], training=False)
+    after = np.asarray(outputs[PROBABILITIES])
+    np.testing.assert_allclose(after[:3], before[:3], atol=1e-6)
+    assert not after[3:, 3].any()
+    np.testing.assert_allclose(after.sum(axis=1), 1.0, atol=1e-6)
+    np.testing.assert_allclose(after[3:, 0] / after[3:, 1], before[3:, 0] / before[3:, 1], rtol=1e-5)
+    assert outputs[EMBEDDING].shape == (6, network.output[EMBEDDING].shape[1])
+
+
+def test_a_network_sure_of_what_can_not_be_still_answers() -> None:
+    sure = np.array([[0.0, 1.0, 0.0]], dtype=np.float32)
+    made = np.asarray(RuledOut(((1, 0, 0.0),))(sure, np.ones((1, 1), np.float32)))
+    np.testing.assert_allclose(made, [[0.5, 0.0, 0.5]])
+
+
 def test_a_stamp_too_small_for_the_rings_is_refused() -> None:
     with pytest.raises(ValueError, match="smaller than the rings"):
         polar_network(size=21, channels=3, features=4, classes=5)
@@ -116,6 +138,16 @@ def test_the_network_for_stamps_alone_looks_at_no_metadata() -> None:
     np.testing.assert_array_equal(one[PROBABILITIES], other[PROBABILITIES])
     kernels = [layer.kernel.shape for layer in network.layers if hasattr(layer, "kernel")]
     assert kernels[-3:] == [(2304, 64), (64, 64), (64, 5)]
+
+
+def test_samples_on_rings_move_with_turns_and_mirrors() -> None:
+    layer = PolarSamples((0.0, 1.0, 3.0, 7.5), angles=8, width=0.8)
+    stamps = np.random.default_rng(2).normal(size=(1, 29, 29, 1)).astype(np.float32)
+    samples = np.asarray(layer(stamps))
+    quarter = np.asarray(layer(np.rot90(stamps, -1, axes=(1, 2)).copy()))  # from the columns' direction to the rows'
+    np.testing.assert_allclose(quarter, np.roll(samples, 2, axis=2), atol=1e-6)
+    mirrored = np.asarray(layer(stamps[:, ::-1].copy()))
+    np.testing.assert_allclose(mirrored, np.roll(samples[:, :, ::-1], 1, axis=2), atol=1e-6)
 
 
 def blob(angle_rad: float, size: int = 33) -> np.ndarray:

@@ -56,3 +56,17 @@ def test_fits_that_differ_have_other_identities(alerts: Path, tmp_path: Path) ->
     paper, fast = (prepared(alerts, alerts / "labels.csv", tmp_path, recipe) for recipe in ("paper-2021", "fast"))
     assert paper.identity(1) == paper.identity(1) != paper.identity(2)
     assert paper.identity(1) != fast.identity(1)
+
+
+def test_an_alert_of_an_object_seen_for_days_is_no_asteroid_to_our_own_recipe(alerts: Path, tmp_path: Path) -> None:
+    made = prepared(alerts, alerts / "labels.csv", tmp_path, "fast")
+    (exclusion,) = made.manifest.exclusions
+    names = [feature.name for feature in made.manifest.features]
+    span = made.manifest.features[names.index(exclusion.feature)]
+    features = np.zeros((3, len(names)), dtype=np.float32)
+    features[:, names.index(exclusion.feature)] = (np.log10([0.02, 0.99, 1.01]) - span.mean) / span.std
+    stamps = np.random.default_rng(1).normal(size=(3, 63, 63, 3)).astype(np.float32)
+    said = np.asarray(made.answering(made.build())([stamps, features], training=False)["probabilities"])
+    asteroid = said[:, made.manifest.classes.index("asteroid")]
+    assert (asteroid[:2] > 0).all() and asteroid[2] == 0
+    assert prepared(alerts, alerts / "labels.csv", tmp_path).manifest.exclusions == ()  # the paper rules nothing out

@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from broker_plugin.training.architecture.blocks import RuledOut
 from broker_plugin.training.architecture.ends import EMBEDDING, PROBABILITIES, STEM
 from broker_plugin.training.architecture.fast import fast_network
 from broker_plugin.training.architecture.paper import enhanced_network, paper_image_network, paper_network
@@ -32,6 +33,7 @@ __all__ = [
     "polar_network",
     "regularised_cross_entropy",
     "ring_network",
+    "ruling_out",
 ]
 
 ARCHITECTURES: dict[str, Callable[..., keras.Model]] = {
@@ -62,6 +64,16 @@ def averaged(networks: Sequence[keras.Model]) -> keras.Model:
     probabilities = layers.Average(name=PROBABILITIES, dtype="float32")([each[PROBABILITIES] for each in outputs])
     embedding = layers.Concatenate(name=EMBEDDING)([each[EMBEDDING] for each in outputs])
     return keras.Model([stamps, metadata], {PROBABILITIES: probabilities, EMBEDDING: embedding})
+
+
+def ruling_out(network: keras.Model, limits: Sequence[tuple[int, int, float]]) -> keras.Model:
+    """The network, with the limits of `blocks.RuledOut`."""
+    if not limits:
+        return network
+    stamps, metadata = (keras.Input(tensor.shape[1:], name=tensor.name) for tensor in network.inputs)
+    outputs = network([stamps, metadata])
+    probabilities = RuledOut(tuple(limits), name=PROBABILITIES, dtype="float32")(outputs[PROBABILITIES], metadata)
+    return keras.Model([stamps, metadata], {**outputs, PROBABILITIES: probabilities})
 
 
 def _side_by_side(stems: Sequence[keras.Model]) -> keras.Model:

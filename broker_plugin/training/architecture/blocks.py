@@ -13,6 +13,7 @@ _REACH = 2.5  # standard deviations that a sample of `PolarSamples` reaches
 
 
 _VECTOR = 16  # numbers that a processor takes at a time, at most
+_LEAST = 1e-7
 _BRIGHTEST = 1e15  # times the noise; its square is still a float32
 
 
@@ -172,6 +173,28 @@ class PiecewiseLinear(layers.Layer):
         return ops.concatenate([features, ops.reshape(into, (-1, features.shape[1] * self.intervals))], axis=1)
 
 
+class RuledOut(layers.Layer):
+    """Probabilities, (batch, classes), and features, (batch, n), to the probabilities of what can be.
+
+    Parameters
+    ----------
+    limits
+        Each the number of a class, the number of a feature, and what the feature may be at most for that class.
+    """
+
+    def __init__(self, limits: tuple[tuple[int, int, float], ...], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.limits = limits
+
+    def call(self, probabilities, features):  # type: ignore[no-untyped-def]
+        # The least that a class which can be has: of a network that is wholly sure of what can't, something is left.
+        columns = ops.split(ops.maximum(probabilities, _LEAST), probabilities.shape[1], axis=1)
+        for number, feature, most in self.limits:
+            can_be = features[:, feature : feature + 1] <= most
+            columns[number] = ops.where(can_be, columns[number], 0.0)
+        return ops.concatenate(columns, axis=1) / sum(columns)
+
+
 class PolarSamples(layers.Layer):
     """(batch, n, n, c) to (batch, rings, angles, c): the stamp on rings around its middle.
 
@@ -201,6 +224,7 @@ class PolarSamples(layers.Layer):
         width = self.width * np.maximum(np.gradient(self.radii), 1.0)[:, None, None, None]
         angle = 2.0 * np.pi * np.arange(self.angles)[:, None, None] / self.angles
         away = np.hypot(offset - radius * np.cos(angle), offset[:, None] - radius * np.sin(angle))
+        away = np.round(away, 9)  # a pixel just at the reach is within it on all sides, or on none
         weight = np.where(away < _REACH * width, np.exp(-0.5 * (away / width) ** 2), 0.0)
         weight /= weight.sum(axis=(2, 3), keepdims=True)
         self.weights_of_pixels = weight.reshape(-1, input_shape[1] ** 2).astype(np.float32)
