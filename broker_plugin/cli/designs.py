@@ -75,7 +75,8 @@ def designs(
     with told_as_usage():
         results = survey_designs(packets, labels, out, budget, designs=chosen, progress=_tell)
     write_figure(results, out / "designs.png")
-    click.echo(f"{printable(out / 'designs.png')} shows {plural(len(chosen), 'design')}")
+    drawn = {result.design for result in results}
+    click.echo(f"{printable(out / 'designs.png')} shows {plural(len(drawn), 'design')}")
 
 
 def _compute_on_one_core() -> None:

@@ -32,10 +32,10 @@ def write_figure(results: Sequence[Result], path: Path) -> None:
     _draw_points(axes, by_design)
     _write_key(key, by_design)
     budget = results[0].budget
-    before = f"{budget.pretraining:,} batches of simulated alerts and " if budget.pretraining else ""
+    before = f"{budget.pretraining:,} batches of simulated alerts and then " if budget.pretraining else ""
     figure.suptitle(
         f"Cross-validation by object in {budget.folds} folds, test split closed; each network learned from "
-        f"{before}{budget.iterations:,} batches of real ones, some simulated among them",
+        f"{before}{budget.iterations:,} batches of real alerts, with some simulated among them",
         fontsize=10,
     )
     figure.savefig(path)
