@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "broker_plugin"
 ORDER = (
     "packets",
     "tensors",
+    "history",
     "models",
     "records",
     "stage",
