@@ -52,6 +52,15 @@ def shared_alerts() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def allwise_sample() -> Path:
+    """Real AllWISE counterparts, as the CDS gave them, where they stand beside a checkout."""
+    table = REPOSITORY.parent / "shared" / "catalogs" / "allwise_sample.csv"
+    if not table.is_file():
+        pytest.skip(f"needs real AllWISE rows, which are not in the repository: {table} is not there")
+    return table
+
+
 def _write_tiny_bundle(folder: Path, survey: str) -> None:
     import keras
 

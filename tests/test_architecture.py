@@ -12,6 +12,7 @@ ORDER = (
     "packets",
     "tensors",
     "history",
+    "crossmatch",
     "models",
     "records",
     "stage",
@@ -69,7 +70,7 @@ def test_the_document_lists_the_same_order() -> None:
 
 @pytest.mark.parametrize("module", ["broker_plugin", "broker_plugin.cli", "broker_plugin.plugin", "broker_plugin.host"])
 def test_importing_it_imports_no_tensorflow(module: str) -> None:
-    heavy = ("tensorflow", "keras", "pyarrow", "matplotlib", "galsim", "sklearn")
+    heavy = ("tensorflow", "keras", "pyarrow", "matplotlib", "galsim", "sklearn", "astropy_healpix", "astroquery")
     code = f"import sys, {module}; print([m for m in {heavy} if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.strip() == "[]"

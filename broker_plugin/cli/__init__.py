@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from broker_plugin.cli import (
     classify,
+    crossmatch,
     designs,
     evaluate,
     explain,
@@ -35,6 +36,7 @@ for _command in (
     evaluate.evaluate,
     explain.explain,
     realism.realism,
+    crossmatch.crossmatch,
 ):
     main.add_command(_command)
 train.train.add_command(designs.designs)
