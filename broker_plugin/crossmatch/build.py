@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from broker_plugin._version import __version__
 from broker_plugin.crossmatch.columns import PHOTOMETRY, find, lowered
 from broker_plugin.crossmatch.hats import PROPERTIES, tile_path
-from broker_plugin.crossmatch.sky import FINEST_ORDER, Cells, cells, extra, on_the_sky
+from broker_plugin.crossmatch.sky import FINEST_ORDER, Cells, cells, extra, first_within, on_the_sky
 
 ROWS_PER_TILE = 1_000_000
 CHUNK_ROWS = 2_000_000
@@ -135,7 +135,7 @@ def tiles_for(counts: NDArray[np.int64], rows_per_tile: int) -> list[tuple[int, 
         tiles += [(order, pixel) for pixel in pixels[is_tile].tolist()]
         split = pixels[~is_tile & (count[pixels] > 0)]
         pixels = (4 * split[:, np.newaxis] + np.arange(4)).ravel()
-    return sorted(tiles, key=lambda tile: _end(*tile))
+    return sorted(tiles, key=lambda tile: first_within(tile[1], tile[0]))
 
 
 class _Runs:
@@ -204,7 +204,7 @@ def _write_tiles(out: Path, tiles: Sequence[tuple[int, int]], runs: _Runs, repor
     cursors = [_Cursor(path) for path in runs.paths]
     dataset, collected, nbytes = out / "dataset", [], 0
     for done, (order, pixel) in enumerate(tiles, start=1):
-        end = _end(order, pixel)
+        end = first_within(pixel + 1, order)
         batches = [batch for cursor in cursors for batch in cursor.take_below(end)]
         table = pa.Table.from_batches(batches, schema=_schema()).sort_by(_INDEX)
         path = out / tile_path(order, pixel)
@@ -245,10 +245,6 @@ def _write_properties(
     text = "#HATS catalog\n" + "".join(f"{key}={value}\n" for key, value in properties.items())
     for file in PROPERTIES:
         (out / file).write_text(text, encoding="utf-8")
-
-
-def _end(order: int, pixel: int) -> int:
-    return (pixel + 1) << (2 * (FINEST_ORDER - order))
 
 
 def _schema() -> Any:

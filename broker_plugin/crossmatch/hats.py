@@ -33,6 +33,7 @@ from broker_plugin.crossmatch.sky import (
     cells,
     expand,
     extra,
+    first_within,
     order_for,
     with_neighbours,
 )
@@ -67,12 +68,12 @@ class Tiling:
     @property
     def first(self) -> Cells:
         """First cell at order 29 of each tile."""
-        return self.pixel << (2 * (FINEST_ORDER - self.order))
+        return first_within(self.pixel, self.order)
 
     @property
     def end(self) -> Cells:
         """One more than the last cell at order 29 of each tile."""
-        return (self.pixel + 1) << (2 * (FINEST_ORDER - self.order))
+        return first_within(self.pixel + 1, self.order)
 
 
 class HatsCatalogue:
@@ -171,8 +172,7 @@ class HatsCatalogue:
     def _near(self, ra_deg: Degrees, dec_deg: Degrees) -> _Near:
         """Where the sources are that could be within the radius: ranges of cells at order 29, and their tiles."""
         block = with_neighbours(cells(ra_deg, dec_deg, self._order), self._order)
-        shift = 2 * (FINEST_ORDER - self._order)
-        first, end = block << shift, (block + 1) << shift
+        first, end = first_within(block, self._order), first_within(block + 1, self._order)
         first_tile = np.searchsorted(self._end, first, side="right")
         tiles = np.maximum(np.searchsorted(self._first, end, side="left") - first_tile, 0)
         tiles[block < 0] = 0
@@ -324,7 +324,7 @@ def _read_tiling(folder: Path) -> Tiling:
     if any(not (0 <= order <= FINEST_ORDER and 0 <= pixel < 12 * 4**order) for order, pixel in rows):
         raise CatalogueError(f"{path} has a tile that is not on the sky")
     order, pixel = np.array(rows, dtype=np.int64).T
-    sort = np.argsort(pixel << (2 * (FINEST_ORDER - order)), kind="stable")
+    sort = np.argsort(first_within(pixel, order), kind="stable")
     tiling = Tiling(order[sort], pixel[sort])
     if np.any(tiling.end[:-1] > tiling.first[1:]):
         raise CatalogueError(f"{path} has tiles that overlap")

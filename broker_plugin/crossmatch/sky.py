@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ FINEST_ORDER = 29
 
 Degrees = NDArray[np.float64]
 Cells = NDArray[np.int64]
+OneOrMore = TypeVar("OneOrMore", int, Cells)
 
 # The side of a square as large as a cell, at order 0: a twelfth of the sphere.
 _CELL_WIDTH_ARCSEC = math.degrees(math.sqrt(math.pi / 3.0)) * 3600.0
@@ -96,6 +97,11 @@ def cells(ra_deg: Degrees, dec_deg: Degrees, order: int) -> Cells:
         ra_deg * units.deg, dec_deg * units.deg, 2**order, order="nested"
     )
     return np.asarray(found, dtype=np.int64)
+
+
+def first_within(numbers: OneOrMore, order: OneOrMore | int) -> OneOrMore:
+    """The first cell at the finest order within each cell; of the number after it, one more than the last."""
+    return numbers << (2 * (FINEST_ORDER - order))
 
 
 def centres(numbers: Cells, order: int) -> tuple[Degrees, Degrees]:

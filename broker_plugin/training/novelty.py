@@ -28,7 +28,7 @@ Embed = Callable[[Arrays], NDArray[np.float32]]
 _FORMS = 4
 """Ways in which each real alert is shown: with fewer, those that are new look strange."""
 _MOST = 2000
-"""Real alerts in all their forms, and as many simulated ones."""
+"""Real alerts in all their forms; and simulated ones."""
 _UNITS = 32
 _EPOCHS = 20
 _BATCH = 256
