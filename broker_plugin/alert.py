@@ -92,11 +92,14 @@ class Detection:
         Name of the passband (``g``, ``r``, ``i``, ... as the survey calls it).
     values
         The survey's own fields, under the survey's names.
+    alert_id
+        Id of the alert that it was; None where the packet has it as a double, which has lost digits of it.
     """
 
     mjd: float
     band: str | None
     values: Mapping[str, Any]
+    alert_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "broker_plugin"
 ORDER = (
     "packets",
-    "tensors",
     "history",
+    "tensors",
     "crossmatch",
     "models",
     "records",

@@ -7,6 +7,7 @@ from broker_plugin.bundles.manifest import (
     Manifest,
     ModelSpec,
     NoveltySpec,
+    SequenceSpec,
     StampSpec,
 )
 from broker_plugin.bundles.store import Bundle, find_bundles, find_verified, load, verify
@@ -19,6 +20,7 @@ __all__ = [
     "Manifest",
     "ModelSpec",
     "NoveltySpec",
+    "SequenceSpec",
     "StampSpec",
     "find_bundles",
     "find_verified",

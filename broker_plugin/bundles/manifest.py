@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ MANIFEST_NAME = "bundle.json"
 MANIFEST_FORMAT = 1
 STAMP_STEPS = ("crop", "scale_min_max", "nan_to_zero")
 SCALINGS = ("scale_min_max", "scale_noise", "scale_disc_noise")
+KINDS = ("stamp", "temporal")
 TRANSFORMS = ("identity", "log10", "asinh")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 # Semantic Versioning 2.0.0, section 2, 9 and 10.
@@ -113,6 +114,27 @@ class FeatureSpec:
 
 
 @dataclass(frozen=True)
+class SequenceSpec:
+    """What a temporal model sees of the detections of one object, besides their stamps.
+
+    Attributes
+    ----------
+    length
+        Most detections that it looks at: the latest.
+    features
+        Of each detection; their sources are those of ``tensors.sequences``.
+    """
+
+    length: int
+    features: tuple[FeatureSpec, ...]
+
+    def __post_init__(self) -> None:
+        if type(self.length) is not int or self.length < 1:
+            raise BundleError(f"sequence: length {self.length!r} must be a whole number above zero")
+        _require_different("sequence: feature names", [feature.name for feature in self.features])
+
+
+@dataclass(frozen=True)
 class ModelSpec:
     """The SavedModel and how it is called.
 
@@ -127,6 +149,12 @@ class ModelSpec:
         Name of the output of shape (batch, classes); rows sum to one.
     distance_output
         Name of the output of shape (batch,) from which `NoveltySpec` tells novelty, or None.
+    trunk_signatures
+        Of a temporal model: precision to the name of the signature that takes the stamps of one detection each and
+        gives ``embedding_output``, float32 (stamps, embedding).  Its ``signatures`` take no stamps then.
+    embeddings_input, detections_input, present_input
+        Of a temporal model: float32 (objects, length, embedding), zero where a detection has no stamps; (objects,
+        length, features of a detection); (objects, length), 1 where there is a detection and 0 behind the last.
     """
 
     signatures: Mapping[str, str]
@@ -134,6 +162,11 @@ class ModelSpec:
     features_input: str | None = "features"
     probabilities_output: str = "probabilities"
     distance_output: str | None = None
+    trunk_signatures: Mapping[str, str] = field(default_factory=dict)
+    embedding_output: str = "embedding"
+    embeddings_input: str = "embeddings"
+    detections_input: str = "detections"
+    present_input: str = "present"
 
 
 @dataclass(frozen=True)
@@ -179,7 +212,11 @@ class Manifest:
     Attributes
     ----------
     kind
-        ``stamp``: one alert in, one answer out.
+        ``stamp``: one alert in, one answer out.  ``temporal``: the detections of an object in.
+    features
+        Of an alert; of a temporal model, of the object's latest alert.
+    sequence
+        Of a temporal model.
     temperature
         Calibration: probabilities are raised to 1/temperature and normalised (Guo et al. 2017,
         arXiv:1706.04599).
@@ -203,6 +240,7 @@ class Manifest:
     stamps: StampSpec
     features: tuple[FeatureSpec, ...]
     model: ModelSpec
+    sequence: SequenceSpec | None = None
     temperature: float = 1.0
     novelty: NoveltySpec | None = None
     exclusions: tuple[Exclusion, ...] = ()
@@ -216,15 +254,16 @@ class Manifest:
             raise BundleError(f"name {self.name!r} must be lower-case words joined by hyphens")
         if not _VERSION.fullmatch(self.version):
             raise BundleError(f"{self.name}: version {self.version!r} is not a semantic version")
-        if self.kind != "stamp":
+        if self.kind not in KINDS:
             raise BundleError(f"{self.name}: kind {self.kind!r} is not known to this version")
+        if (self.kind == "temporal") != (self.sequence is not None):
+            raise BundleError(f"{self.name}: a temporal model, and no other, has a sequence")
         _require_text(self.name, self.survey, self.taxonomy, self.taxonomy_version, self.preprocessing_version)
         _require_text(f"{self.name}: classes", *self.classes)
         if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
             raise BundleError(f"{self.name}: classes must be two or more different names")
         names = [f.name for f in self.features]
-        if len(set(names)) != len(names):
-            raise BundleError(f"{self.name}: feature names must differ")
+        _require_different(f"{self.name}: feature names", names)
         if not (math.isfinite(self.temperature) and self.temperature > 0):
             raise BundleError(f"{self.name}: temperature must be above zero")
         for exclusion in self.exclusions:
@@ -259,6 +298,9 @@ class Manifest:
             raw["stamps"] = StampSpec(**_tuples(raw["stamps"], "channels", "steps"))
             raw["features"] = tuple(FeatureSpec(**_tuples(f, "clip", "valid")) for f in raw["features"])
             raw["model"] = ModelSpec(**raw["model"])
+            if raw.get("sequence") is not None:
+                features = tuple(FeatureSpec(**_tuples(f, "clip", "valid")) for f in raw["sequence"]["features"])
+                raw["sequence"] = SequenceSpec(**(raw["sequence"] | {"features": features}))
             raw["exclusions"] = tuple(Exclusion(**exclusion) for exclusion in raw.get("exclusions", ()))
             if raw.get("novelty") is not None:
                 raw["novelty"] = NoveltySpec(**_tuples(raw["novelty"], "quantiles"))
@@ -289,3 +331,8 @@ def _require_text(where: str, *values: object) -> None:
     for value in values:
         if not (isinstance(value, str) and value):
             raise BundleError(f"{where}: {value!r:.60} must be a text")
+
+
+def _require_different(where: str, names: Sequence[str]) -> None:
+    if len(set(names)) != len(names):
+        raise BundleError(f"{where} must differ")

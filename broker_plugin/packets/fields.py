@@ -50,12 +50,10 @@ class Fields:
     def optional_id(self, name: str) -> int | None:
         """A 64-bit id.  A float is refused, whatever its value: above 2**53 its digits are gone."""
         value = self._record.get(name)
-        if value is None:
-            return None
-        if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and abs(int(value)) <= _INT64_MAX:
-            return int(value)
-        self._note(Reason.INVALID_FIELD, self._path + name, f"is not a 64-bit integer: {shown(value)}")
-        return None
+        number = whole_id(value)
+        if number is None and value is not None:
+            self._note(Reason.INVALID_FIELD, self._path + name, f"is not a 64-bit integer: {shown(value)}")
+        return number
 
     def optional_text(self, name: str) -> str | None:
         """A string of at most 256 characters."""
@@ -85,6 +83,13 @@ class Fields:
     def _note(self, reason: Reason, name: str, what: str) -> None:
         if self.problem is None:
             self.problem = AlertError(reason, f"{name} {what}")
+
+
+def whole_id(value: object) -> int | None:
+    """A 64-bit id; None for anything else, a double among it."""
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and abs(int(value)) <= _INT64_MAX:
+        return int(value)
+    return None
 
 
 def finite(value: object) -> float | None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from broker_plugin.alert import STAMP_NAMES, Alert, AlertError, Detection, Identity, Reason
-from broker_plugin.packets.fields import Fields, as_rows, plain_bytes, schema_label
+from broker_plugin.packets.fields import Fields, as_rows, plain_bytes, schema_label, whole_id
 from broker_plugin.packets.schemas import Wanted
 
 NAME = "rubin"
@@ -143,7 +143,8 @@ def _history(rows: Any) -> tuple[Detection, ...]:
         mjd = fields.number("midPointTai" if _lacks_new_time(row) else "midpointMjdTai")
         band = fields.optional_text("band")
         fields.check()
-        detections.append(Detection(mjd or 0.0, band, {name: _clean(value) for name, value in row.items()}))
+        values = {name: _clean(value) for name, value in row.items()}
+        detections.append(Detection(mjd or 0.0, band, values, whole_id(values.get("diaSourceId"))))
     detections.sort(key=lambda detection: detection.mjd)
     return tuple(detections)
 

@@ -11,7 +11,15 @@ from typing import Any
 import numpy as np
 
 from broker_plugin.alert import STAMP_NAMES, Alert, AlertError, Detection, Identity, Reason
-from broker_plugin.packets.fields import Fields, as_rows, finite, plain_bytes, schema_label, shown
+from broker_plugin.packets.fields import (
+    Fields,
+    as_rows,
+    finite,
+    plain_bytes,
+    schema_label,
+    shown,
+    whole_id,
+)
 from broker_plugin.packets.schemas import Wanted
 
 NAME = "ztf"
@@ -153,7 +161,7 @@ def _first_index(length: int, position: Any, quadrant_length: int) -> int:
 def _history(rows: Any) -> tuple[tuple[Detection, ...], int]:
     """The detections among the rows, oldest first, and the number of upper limits, which have no ``candid``.
 
-    A row's ``candid`` is not read as an id: packets that others redistribute have it as a double.
+    Packets that others redistribute have a row's ``candid`` as a double: it then says only that there is one.
     """
     detections = []
     rows = as_rows(rows, "prv_candidates")
@@ -163,7 +171,8 @@ def _history(rows: Any) -> tuple[tuple[Detection, ...], int]:
             fields = Fields(values, f"prv_candidates[{index}].")
             jd = fields.number("jd")
             fields.check()
-            detections.append(Detection((jd or 0.0) - _MJD_ORIGIN_JD, _band(values.get("fid")), values))
+            mjd = (jd or 0.0) - _MJD_ORIGIN_JD
+            detections.append(Detection(mjd, _band(values.get("fid")), values, whole_id(values["candid"])))
     detections.sort(key=lambda detection: detection.mjd)
     return tuple(detections), len(rows) - len(detections)
 

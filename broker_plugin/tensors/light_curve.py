@@ -20,7 +20,7 @@ Column = NDArray[np.float64]
 FIELDS = frozenset({"magpsf", "isdiffpos", "psfFlux"})
 """Fields of the surveys that the light curve is made of."""
 
-_AB_ZERO_POINT_NJY = 31.4  # AB magnitude of 1 nJy
+AB_ZERO_POINT_NJY = 31.4  # AB magnitude of 1 nJy
 _SHORT_DAYS = (0.02, 2.5)  # between two detections that show a fast change: from half an hour on
 _MAX_DETECTIONS = 256  # latest of an object; Rubin packets hold a thousand and more of some
 
@@ -57,7 +57,7 @@ class LightCurves:
     @property
     def mag(self) -> Column:
         """AB magnitude of the difference, of either sign."""
-        return _AB_ZERO_POINT_NJY - 2.5 * np.log10(np.abs(self.flux_njy))
+        return AB_ZERO_POINT_NJY - 2.5 * np.log10(np.abs(self.flux_njy))
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -105,13 +105,13 @@ def light_curves(alerts: Sequence[Alert]) -> LightCurves:
 
 
 def _points(row: int, alert: Alert, names: dict[str | None, int]) -> Iterator[tuple[int, int, float, float]]:
-    now, flux_now = alert.identity.mjd, _flux_njy(alert.values)
+    now, flux_now = alert.identity.mjd, flux_njy(alert.values)
     if now is None or flux_now is None or not alert.history:
         return
     earlier = [
         (row, names.setdefault(detection.band, len(names)), detection.mjd - now, flux)
         for detection in alert.history[-_MAX_DETECTIONS:]
-        if detection.mjd < now and (flux := _flux_njy(detection.values)) is not None
+        if detection.mjd < now and (flux := flux_njy(detection.values)) is not None
     ]
     points = [*earlier, (row, names.setdefault(alert.identity.band, len(names)), 0.0, flux_now)]
     # One exposure gives one detection: a history that has two at a time was put together by somebody.
@@ -119,11 +119,11 @@ def _points(row: int, alert: Alert, names: dict[str | None, int]) -> Iterator[tu
         yield from points
 
 
-def _flux_njy(values: Mapping[str, Any]) -> float | None:
+def flux_njy(values: Mapping[str, Any]) -> float | None:
     """Difference flux of a detection of either survey; None where there is none."""
     flux, mag, positive = values.get("psfFlux"), values.get("magpsf"), values.get("isdiffpos")
     if isinstance(mag, float) and isinstance(positive, (bool, int)) and -10.0 < mag < 40.0:
-        flux = 10.0 ** (0.4 * (_AB_ZERO_POINT_NJY - mag)) * (1.0 if positive else -1.0)
+        flux = 10.0 ** (0.4 * (AB_ZERO_POINT_NJY - mag)) * (1.0 if positive else -1.0)
     return flux if isinstance(flux, float) and 1e-3 < abs(flux) < 1e15 else None
 
 

@@ -92,6 +92,12 @@ DERIVED: dict[str, Derived] = {
         ("psfFlux", "templateFlux"), lambda difference, template: _ratio(np.abs(difference), np.abs(template))
     ),
 }
+# Colours of the AllWISE counterpart, Vega magnitudes, and against the nearest source of ZTF's reference image (AB).
+DERIVED |= {
+    "allwise_w1_w2": Derived(("allwise.w1_mag", "allwise.w2_mag"), np.subtract),
+    "allwise_w2_w3": Derived(("allwise.w2_mag", "allwise.w3_mag"), np.subtract),
+    "magnr_w1": Derived(("magnr", "allwise.w1_mag"), np.subtract),
+}
 NON_DETECTIONS = "non_detections"
 """Source of the number of upper limits in the packet's history."""
 

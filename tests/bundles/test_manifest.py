@@ -82,7 +82,15 @@ def test_name_must_be_words_joined_by_hyphens(name):
     [
         ({"format": 2}, "format"),
         ({"format": None}, "format"),
-        ({"kind": "temporal"}, "kind 'temporal' is not known"),
+        ({"kind": "spectral"}, "kind 'spectral' is not known"),
+        ({"kind": "temporal"}, "has a sequence"),
+        ({"sequence": {"length": 5, "features": []}}, "has a sequence"),
+        ({"kind": "temporal", "sequence": {"length": 0, "features": []}}, "length 0"),
+        ({"kind": "temporal", "sequence": {"length": 5}}, "features"),
+        (
+            {"kind": "temporal", "sequence": {"length": 5, "features": [{"name": "f", "source": "a"}] * 2}},
+            "must differ",
+        ),
         ({"classes": []}, "two or more different"),
         ({"classes": ["SN"]}, "two or more different"),
         ({"classes": ["SN", "SN"]}, "two or more different"),
@@ -113,6 +121,14 @@ def test_name_must_be_words_joined_by_hyphens(name):
 )
 def test_what_can_not_be_meant_is_refused(changes, message):
     assert message in refusal(samples.as_dict(**changes))
+
+
+def test_a_temporal_manifest_is_read_as_it_was_written():
+    sequence = {"length": 5, "features": [{"name": "days", "source": "days_since_first", "transform": "asinh"}]}
+    manifest = Manifest.from_json(json.dumps(samples.as_dict(kind="temporal", sequence=sequence)))
+    assert manifest.sequence.length == 5
+    assert manifest.sequence.features[0].transform == "asinh"
+    assert Manifest.from_json(manifest.to_json()) == manifest
 
 
 @pytest.mark.parametrize(
