@@ -31,6 +31,7 @@ class Reason(str, Enum):
     UNSUPPORTED_CUTOUT = "unsupported_cutout"
     NO_CUTOUTS = "no_cutouts"
     TOO_FEW_DETECTIONS = "too_few_detections"
+    NO_OBJECT = "no_object"
     # Something is wrong with the packet.
     EMPTY_PACKET = "empty_packet"
     UNREADABLE = "unreadable"
@@ -43,6 +44,7 @@ class Reason(str, Enum):
     CORRUPT_CUTOUT = "corrupt_cutout"
     BLANK_CUTOUT = "blank_cutout"
     # Something is wrong on our side.
+    HISTORY_UNAVAILABLE = "history_unavailable"
     NON_FINITE_OUTPUT = "non_finite_output"
     PLUGIN_FAILED = "plugin_failed"
 
@@ -59,6 +61,7 @@ _SKIPS = frozenset(
         Reason.UNSUPPORTED_CUTOUT,
         Reason.NO_CUTOUTS,
         Reason.TOO_FEW_DETECTIONS,
+        Reason.NO_OBJECT,
     }
 )
 

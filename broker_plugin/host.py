@@ -489,7 +489,7 @@ def _error_record(
     identity, digest = identified
     record = unclassified(
         identity,
-        Producer(name=info.name, version=info.version),
+        Producer(name=info.name, version=info.version, kind="stage"),
         Reason.PLUGIN_FAILED,
         fault.detail,
         produced_at=datetime.now(timezone.utc),

@@ -95,7 +95,7 @@ class Stage:
         self.surveys = tuple(sorted({c.manifest.survey for c in classifiers}))
         self.reader = reader
         self.device = device
-        self._producer = Producer(self.name, self.version)
+        self._producer = Producer(self.name, self.version, kind="stage")
 
     def on_alert(self, alert: Packet) -> list[ClassificationRecord]:
         """The records of one alert, one for each classifier of its survey; see `on_alerts`."""

@@ -182,7 +182,7 @@ def test_a_bad_answer_costs_only_its_plugins_results(answer: Any, detail: str, c
         results = host.on_alerts([b"1", b"2"])
     assert told(results) == [[("a", "no_cutouts"), ("bad", "plugin_failed"), ("c", "no_cutouts")]] * 2
     for records in results:
-        assert (records[1].status, records[1].classifier_version) == ("error", "1.2.3")
+        assert (records[1].status, records[1].classifier_version, records[1].kind) == ("error", "1.2.3", "stage")
         assert detail in records[1].detail
         assert records[1].detail.startswith("bad: on_alerts ")
     assert len(caplog.records) == 1  # not one for each alert

@@ -31,7 +31,8 @@ def test_the_wheel_holds_weights_and_schemas(wheel: Path) -> None:
     for survey in ("ztf", "rubin"):
         assert f"broker_plugin/_weights/stamp-{survey}/0.1.0/bundle.json" in names
         assert f"broker_plugin/_weights/stamp-{survey}/0.1.0/saved_model/saved_model.pb" in names
-    assert "broker_plugin/_schemas/classification/1.0.avsc" in names
+    for version in ("1.0", "1.1"):
+        assert f"broker_plugin/_schemas/classification/{version}.avsc" in names
     assert "broker_plugin/evaluation/templates/report.html.j2" in names
     assert not [name for name in names if name.startswith(("tests/", "examples/", "weights/"))]
 

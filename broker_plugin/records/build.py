@@ -51,6 +51,8 @@ class Producer:
         Number format that the model is run in.
     classes
         Names of the classes, in the order of the model's output.
+    kind
+        ``stamp`` or ``temporal``, by what the classifier looks at; ``stage`` for the stage.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Producer:
     taxonomy_version: str | None = None
     precision: str | None = None
     classes: tuple[str, ...] = ()
+    kind: str = "stamp"
 
 
 def classified(
@@ -73,6 +76,8 @@ def classified(
     stamps_used: int,
     imputed_features: tuple[str, ...],
     produced_at: datetime,
+    allwise: str | None = None,
+    detections_key: str | None = None,
 ) -> ClassificationRecord:
     """The record of an alert that a model has classified.
 
@@ -90,6 +95,11 @@ def classified(
         What the packet lacks and the bundle filled in.
     produced_at
         When, with its time zone.
+    allwise
+        What came of the look-up in AllWISE, a word of the schema; None where the model does not use AllWISE.
+    detections_key
+        A text that stands for the set of detections that a temporal model saw: equal for equal sets, in whatever
+        order they came, and different for others.  It enters the record's id.
 
     Raises
     ------
@@ -125,7 +135,9 @@ def classified(
         detections_used=detections_used,
         stamps_used=stamps_used,
         imputed_features=imputed_features,
+        allwise=allwise,
         produced_at=produced_at,
+        detections_key=detections_key,
     )
 
 
@@ -137,6 +149,7 @@ def unclassified(
     *,
     produced_at: datetime,
     digest: str | None = None,
+    detections_key: str | None = None,
 ) -> ClassificationRecord:
     """The record of an alert that could not be classified.
 
@@ -153,6 +166,8 @@ def unclassified(
         When, with its time zone.
     digest
         SHA-256 of the packet, hexadecimal, where it has no id to be told by.
+    detections_key
+        As for `classified`, where the detections are known.
 
     Raises
     ------
@@ -174,7 +189,9 @@ def unclassified(
         detections_used=0,
         stamps_used=0,
         imputed_features=(),
+        allwise=None,
         produced_at=produced_at,
+        detections_key=detections_key,
     )
 
 
@@ -193,7 +210,9 @@ def _record(
     detections_used: int,
     stamps_used: int,
     imputed_features: tuple[str, ...],
+    allwise: str | None,
     produced_at: datetime,
+    detections_key: str | None,
 ) -> ClassificationRecord:
     if produced_at.tzinfo is None:
         raise ValueError("produced_at has no time zone")
@@ -204,7 +223,11 @@ def _record(
     return ClassificationRecord(
         SCHEMA_VERSION,
         make_record_id(
-            _alert_key(identity, survey, alert_id, digest), producer.name, producer.version, producer.model_sha256
+            _alert_key(identity, survey, alert_id, digest),
+            producer.name,
+            producer.version,
+            producer.model_sha256,
+            detections_key=detections_key,
         ),
         survey,
         alert_id,
@@ -220,6 +243,7 @@ def _record(
         detail,
         producer.name,
         producer.version,
+        producer.kind,
         producer.model_sha256,
         producer.preprocessing_version,
         producer.precision,
@@ -232,6 +256,7 @@ def _record(
         detections_used,
         stamps_used,
         imputed_features,
+        allwise,
         _harmless(identity.input_schema, _MAX_NAME),
         _harmless(identity.source, _MAX_SOURCE),
         digest,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
 
 # Namespace of the record ids: uuid5 of the project's name under the DNS namespace.
 _RECORD_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "broker_plugin.records")
@@ -26,7 +26,7 @@ class Classification:
 class ClassificationRecord:
     """What one classifier says of one alert.
 
-    The fields are those of ``schemas/classification/1.0.avsc``, whose docs are the reference.
+    The fields are those of ``schemas/classification/1.1.avsc``, whose docs are the reference.
     """
 
     schema_version: str
@@ -45,6 +45,7 @@ class ClassificationRecord:
     detail: str | None
     classifier_name: str
     classifier_version: str
+    kind: str
     model_sha256: str | None
     preprocessing_version: str | None
     precision: str | None
@@ -57,6 +58,7 @@ class ClassificationRecord:
     detections_used: int
     stamps_used: int
     imputed_features: tuple[str, ...]
+    allwise: str | None
     input_schema: str | None
     source: str | None
     packet_sha256: str | None
@@ -89,15 +91,20 @@ class ClassificationRecord:
 _FIELD_NAMES = tuple(f.name for f in fields(ClassificationRecord))
 
 
-def make_record_id(alert_key: str, classifier: str, version: str, model_sha256: str | None) -> str:
+def make_record_id(
+    alert_key: str, classifier: str, version: str, model_sha256: str | None, *, detections_key: str | None = None
+) -> str:
     """The id of the record of one alert by one model: the same input gives the same id, anywhere.
 
     Parameters
     ----------
     alert_key
         ``survey:alert_id``, or the packet's SHA-256 where it has no readable id.
+    detections_key
+        A text that stands for the set of detections, where the model saw more than the alert.
     """
-    name = "\x1f".join((alert_key, classifier, version, model_sha256 or ""))
+    subject = (alert_key,) if detections_key is None else (alert_key, detections_key)
+    name = "\x1f".join((*subject, classifier, version, model_sha256 or ""))
     # What str(uuid.uuid5(_RECORD_NAMESPACE, name)) gives, in a third of the time: every record has one.
     sha1 = hashlib.sha1(_RECORD_NAMESPACE.bytes + name.encode("utf-8"), usedforsecurity=False).hexdigest()
     variant = "89ab"[int(sha1[16], 16) & 3]

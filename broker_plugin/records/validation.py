@@ -17,11 +17,13 @@ from broker_plugin.alert import Reason, Status
 from broker_plugin.records.build import PROBABILITY_TOLERANCE
 from broker_plugin.records.readers import parse_time, scan
 from broker_plugin.records.record import ClassificationRecord
-from broker_plugin.records.schema import known_versions, load_schema, newest_of_major, parsed_schema
+from broker_plugin.records.schema import defaults, known_versions, load_schema, newest_of_major, parsed_schema
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _STATUS_OF = {reason.value: reason.status.value for reason in Reason}
 _MJD_SCALES = ("utc", "tai")
+_KINDS = ("stamp", "temporal", "stage")
+_ALLWISE = ("found", "none_there", "absent", "too_slow", "failed", "bad_position")
 _NAMESPACE = "broker_plugin.classification."
 
 
@@ -97,8 +99,10 @@ def _schema_problems(plain: dict[str, Any]) -> list[str]:
         if newest is None:
             return [f"schema_version is {_shown(version)}; this package knows {', '.join(known_versions())}"]
         version = newest
-    elif unknown := [name for name in plain if name not in _field_names(version)]:
-        return [f"{_shown(name)} is no field of version {version}" for name in unknown]
+    else:
+        _drop_later_defaults(plain, version)
+        if unknown := [name for name in plain if name not in _field_names(version)]:
+            return [f"{_shown(name)} is no field of version {version}" for name in unknown]
     # fastavro takes a missing field with a default for null; in a record all fields stand.
     if missing := [name for name in _field_names(version) if name not in plain]:
         return [f"{name} is missing" for name in missing]
@@ -118,6 +122,15 @@ def _schema_problems(plain: dict[str, Any]) -> list[str]:
     return []
 
 
+def _drop_later_defaults(plain: dict[str, Any], version: str) -> None:
+    """Take out what `read_records` filled in: fields of later minor versions, with their defaults."""
+    newest = newest_of_major(version)
+    assert newest is not None  # noqa: S101 - for the type checker: the version is one that this package has
+    for name, default in defaults(newest).items():
+        if name in plain and name not in _field_names(version) and plain[name] == default:
+            del plain[name]
+
+
 def _rule_problems(record: Mapping[str, Any]) -> Iterator[str]:
     if not _UUID.fullmatch(record["record_id"]):
         yield f"record_id is {_shown(record['record_id'])}, not a UUID in lower case"
@@ -131,8 +144,20 @@ def _rule_problems(record: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name} is {record[name]}, less than 0"
     if not isinstance(record["produced_at"], datetime) or record["produced_at"].tzinfo is None:
         yield f"produced_at is {_shown(record['produced_at'])}, no time with a zone"
+    yield from _word_problems(record)
     yield from _status_problems(record)
     yield from _classification_problems(record)
+
+
+def _word_problems(record: Mapping[str, Any]) -> Iterator[str]:
+    # Younger than 1.0, so they may be missing; and a version that isn't known here may have more words.
+    kind, allwise = record.get("kind"), record.get("allwise")
+    if record["schema_version"] in known_versions():
+        for name, word, words in (("kind", kind, _KINDS), ("allwise", allwise, _ALLWISE)):
+            if word is not None and word not in words:
+                yield f"{name} is {_shown(word)}, none of {', '.join(words)}"
+    if allwise is not None and record["status"] != Status.OK.value:
+        yield f"status is {record['status']}, and allwise is {_shown(allwise)}"
 
 
 def _status_problems(record: Mapping[str, Any]) -> Iterator[str]:

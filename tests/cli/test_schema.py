@@ -27,6 +27,14 @@ def test_a_good_file(run: Run, records: Path) -> None:
     assert (result.exit_code, result.output) == (0, "1 record valid\n")
 
 
+@pytest.mark.parametrize("suffix", [".avro", ".jsonl", ".parquet"])
+def test_a_file_of_an_older_version(run: Run, suffix: str) -> None:
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    result = run("schema", "validate", Path(__file__).parents[1] / "records" / "stored" / f"1.0{suffix}")
+    assert (result.exit_code, result.output) == (0, "2 records valid\n")
+
+
 def test_a_bad_file(run: Run, records: Path) -> None:
     bad = json.loads(records.read_text()) | {"class_probability": 2.0}
     records.write_text((json.dumps(bad) + "\n") * 25)

@@ -54,8 +54,23 @@ def make_classified(**changes: Any) -> ClassificationRecord:
 
 def make_unclassified(reason: Reason = Reason.UNREADABLE, detail: str = "7 bytes are too few") -> ClassificationRecord:
     """The record of a packet of which nothing is known: null wherever null may be."""
-    return unclassified(
-        Identity(), Producer("broker-plugin", "0.1.0"), reason, detail, produced_at=NOW, digest="ab" * 32
+    producer = Producer("broker-plugin", "0.1.0", kind="stage")
+    return unclassified(Identity(), producer, reason, detail, produced_at=NOW, digest="ab" * 32)
+
+
+def make_temporal(*, detections_key: str = "17+,18-", allwise: str | None = "none_there") -> ClassificationRecord:
+    """A record of all detections of the object."""
+    return classified(
+        IDENTITY,
+        replace(PRODUCER, name="temporal", kind="temporal"),
+        PROBABILITIES,
+        novelty=None,
+        detections_used=2,
+        stamps_used=3,
+        imputed_features=(),
+        produced_at=NOW,
+        allwise=allwise,
+        detections_key=detections_key,
     )
 
 

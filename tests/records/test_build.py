@@ -17,7 +17,7 @@ from broker_plugin.records.record import _RECORD_NAMESPACE, make_record_id
 from broker_plugin.records.validation import validate_record
 from broker_plugin.records.writers import to_json
 
-from .samples import IDENTITY, NOW, PROBABILITIES, PRODUCER, make_classified, make_unclassified
+from .samples import IDENTITY, NOW, PROBABILITIES, PRODUCER, make_classified, make_temporal, make_unclassified
 
 
 def classify(probabilities: Any = PROBABILITIES, novelty: float | None = None, **changes: Any) -> Any:
@@ -40,6 +40,16 @@ def test_a_classified_alert() -> None:
     assert record.alert_id == IDENTITY.alert_id
     assert record.classifier_version == "1.12.3"
     assert record.broker_plugin_version == __version__
+
+
+def test_a_classified_object() -> None:
+    record = make_temporal()
+    assert validate_record(record) == []
+    assert (record.kind, record.allwise) == ("temporal", "none_there")
+
+
+def test_who_looks_at_one_alert_makes_stamp_records_without_allwise() -> None:
+    assert (make_classified().kind, make_classified().allwise) == ("stamp", None)
 
 
 def test_the_first_of_equal_probabilities_wins() -> None:
@@ -96,12 +106,15 @@ def test_the_same_input_gives_the_same_id_anywhere() -> None:
     # Written down once: ids must not change between releases, or consumers would store alerts twice.
     assert make_classified().record_id == "dfd5ec5c-e678-5f07-b974-529308fd05ce"
     assert make_unclassified().record_id == "7c5ff069-9a47-519c-8b7f-3ac16e9ef660"
+    assert make_temporal().record_id == "5b47535e-a924-596a-97e8-64f129c72966"
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=3, max_size=3))
 def test_ids_are_the_uuid5_of_the_standard_library(parts: list[str]) -> None:
     made = make_record_id(parts[0], parts[1], parts[2], None)
     assert made == str(uuid.uuid5(_RECORD_NAMESPACE, "\x1f".join([*parts, ""])))
+    temporal = make_record_id(parts[0], parts[1], parts[2], None, detections_key="17+")
+    assert temporal == str(uuid.uuid5(_RECORD_NAMESPACE, "\x1f".join([parts[0], "17+", *parts[1:], ""])))
 
 
 def test_ids_tell_alerts_and_models_apart() -> None:
@@ -122,6 +135,25 @@ def test_ids_tell_alerts_and_models_apart() -> None:
         record_id(Identity(object_id="x")),
     ]
     assert len(set(ids)) == len(ids)
+
+
+def test_ids_tell_sets_of_detections_apart() -> None:
+    temporal = replace(PRODUCER, name="temporal", kind="temporal")
+    too_few = unclassified(
+        IDENTITY, temporal, Reason.TOO_FEW_DETECTIONS, "only one", produced_at=NOW, detections_key="17+"
+    )
+    unknown = unclassified(IDENTITY, temporal, Reason.HISTORY_UNAVAILABLE, "no store", produced_at=NOW)
+    ids = [
+        too_few.record_id,
+        unknown.record_id,
+        make_temporal(detections_key="17+,18+").record_id,
+        make_temporal(detections_key="17+,18-").record_id,
+    ]
+    assert len(set(ids)) == len(ids)
+
+
+def test_allwise_is_not_in_the_id() -> None:
+    assert make_temporal(allwise="too_slow").record_id == make_temporal(allwise="found").record_id
 
 
 def test_only_what_identifies_the_alert_is_in_its_id() -> None:

@@ -24,7 +24,7 @@ from broker_plugin.records.schema import load_schema
 from broker_plugin.records.validation import validate_file
 from broker_plugin.records.writers import open_writer, to_json
 
-from .samples import IDENTITY, NOW, PRODUCER, make_classified, make_unclassified
+from .samples import IDENTITY, NOW, PRODUCER, make_classified, make_temporal, make_unclassified
 
 SUFFIXES = (".avro", ".jsonl", ".parquet")
 
@@ -37,7 +37,13 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def some_records() -> list[ClassificationRecord]:
-    return [make_classified(), make_unclassified(), make_classified(alert_id=-(2**63)), make_classified(band=None)]
+    return [
+        make_classified(),
+        make_unclassified(),
+        make_temporal(),
+        make_classified(alert_id=-(2**63)),
+        make_classified(band=None),
+    ]
 
 
 def write(path: Path, records: list[ClassificationRecord]) -> None:
@@ -223,8 +229,8 @@ def test_any_detail_and_id_survive(
 
 def test_a_major_version_that_is_not_known_is_said(tmp_path: Path) -> None:
     path = tmp_path / "records.jsonl"
-    path.write_text(to_json(make_classified()).replace('"schema_version":"1.0"', '"schema_version":"7.0"') + "\n")
-    with pytest.raises(ValueError, match=r"line 1: schema_version is '7.0'; this package knows 1.0"):
+    path.write_text(json.dumps(json.loads(to_json(make_classified())) | {"schema_version": "7.0"}) + "\n")
+    with pytest.raises(ValueError, match=r"line 1: schema_version is '7.0'; this package knows 1.0, 1.1"):
         list(read_records(path))
 
 

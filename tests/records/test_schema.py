@@ -19,14 +19,17 @@ from fastavro.utils import generate_one
 from broker_plugin import _data
 from broker_plugin.alert import Status
 from broker_plugin.records import schema as schema_module
-from broker_plugin.records.readers import read_records
+from broker_plugin.records.readers import parse_time, read_records
 from broker_plugin.records.record import SCHEMA_VERSION, Classification, ClassificationRecord
 from broker_plugin.records.schema import known_versions, load_schema
 from broker_plugin.records.validation import validate_file, validate_record
 from broker_plugin.records.writers import open_writer, to_json
 
-from .samples import make_classified, make_unclassified
+from .samples import make_classified, make_temporal, make_unclassified
 
+STORED = Path(__file__).parent / "stored"
+"""What each older version's own writers made of ``make_classified()`` and ``make_unclassified()``, in every format."""
+SUFFIXES = (".avro", ".jsonl", ".parquet")
 PAIRS = [
     (one, other)
     for one, other in itertools.product(known_versions(), repeat=2)
@@ -43,7 +46,7 @@ def samples_of(schema: dict[str, Any]) -> list[dict[str, Any]]:
     made_up = generate_one(schema)
     return [
         {name: record.get(name, made_up[name]) for name in field_names(schema)}
-        for record in (make_classified().to_dict(), make_unclassified().to_dict())
+        for record in (make_classified().to_dict(), make_temporal().to_dict(), make_unclassified().to_dict())
     ]
 
 
@@ -119,6 +122,67 @@ def test_a_changed_type_is_caught() -> None:
         assert_only_adds(load_schema(), newer)
 
 
+@pytest.fixture(params=itertools.product(known_versions()[:-1], SUFFIXES), ids="".join)
+def stored(request: pytest.FixtureRequest) -> Path:
+    """A file that an older version wrote."""
+    version, suffix = request.param
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    return STORED / f"{version}{suffix}"
+
+
+def stored_lines(version: str) -> list[dict[str, Any]]:
+    lines = (STORED / f"{version}.jsonl").read_text(encoding="utf-8").splitlines()
+    return [record | {"produced_at": parse_time(record["produced_at"])} for record in map(json.loads, lines)]
+
+
+def test_a_stored_file_is_of_its_version_and_valid(stored: Path) -> None:
+    assert {record["schema_version"] for record in read_records(stored)} == {stored.stem}
+    assert all(list(record) == field_names(load_schema(stored.stem)) for record in stored_lines(stored.stem))
+    assert list(validate_file(stored)) == []
+
+
+def test_what_is_read_of_a_stored_file_has_the_defaults_and_nothing_else_new(stored: Path) -> None:
+    defaults = schema_module.defaults(SCHEMA_VERSION)
+    assert list(read_records(stored)) == [{**defaults, **line} for line in stored_lines(stored.stem)]
+
+
+def test_what_is_read_of_a_stored_file_is_valid(stored: Path) -> None:
+    assert [validate_record(record) for record in read_records(stored)] == [[], []]
+
+
+def test_a_stored_record_with_a_later_field_of_another_value_is_wrong() -> None:
+    record = stored_lines("1.0")[0] | {"kind": "temporal"}
+    assert validate_record(record) == ["'kind' is no field of version 1.0"]
+
+
+def test_a_record_of_1_0_reads_as_a_stamp_record_without_allwise() -> None:
+    for record in read_records(STORED / "1.0.avro"):
+        assert (record["kind"], record["allwise"]) == ("stamp", None)
+
+
+def test_the_ids_of_stored_records_are_made_today_too(stored: Path) -> None:
+    today = [make_classified().record_id, make_unclassified().record_id]
+    assert [record["record_id"] for record in read_records(stored)] == today
+
+
+@pytest.mark.parametrize("version", known_versions()[:-1])
+def test_a_plain_avro_reader_reads_a_stored_file_with_the_newest_schema(version: str) -> None:
+    with (STORED / f"{version}.avro").open("rb") as file:
+        records = list(fastavro.reader(file, reader_schema=load_schema()))
+    assert records == list(read_records(STORED / f"{version}.avro"))
+
+
+@pytest.mark.parametrize("version", known_versions())
+def test_a_plain_avro_reader_of_any_version_reads_what_is_written_today(tmp_path: Path, version: str) -> None:
+    written = [make_classified(), make_temporal(), make_unclassified()]
+    with open_writer(tmp_path / "records.avro") as writer:
+        writer.write(written)
+    with (tmp_path / "records.avro").open("rb") as file:
+        read = list(fastavro.reader(file, reader_schema=load_schema(version)))
+    assert read == [{name: record.to_dict()[name] for name in field_names(load_schema(version))} for record in written]
+
+
 @pytest.fixture
 def package_with_1_99(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The package as it will be with an imaginary version 1.99."""
@@ -136,7 +200,7 @@ def package_with_1_99(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 @pytest.mark.usefixtures("package_with_1_99")
-@pytest.mark.parametrize("suffix", [".avro", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_an_older_file_read_by_a_package_with_1_99(tmp_path: Path, suffix: str) -> None:
     if suffix == ".parquet":
         pytest.importorskip("pyarrow")
@@ -182,7 +246,7 @@ def test_the_newest_schema_is_the_record() -> None:
 
 
 def test_an_unknown_version_names_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"no version '9\.9' .* there are 1\.0"):
+    with pytest.raises(ValueError, match=r"no version '9\.9' .* there are 1\.0, 1\.1"):
         load_schema("9.9")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from broker_plugin.crossmatch import NotLookedUp
 from broker_plugin.records.validation import Problem, validate_file, validate_record
 from broker_plugin.records.writers import open_writer, to_json
 
@@ -34,12 +35,16 @@ def pair(first: float, second: float) -> list[dict[str, Any]]:
         ({"produced_at": datetime(2026, 1, 1)}, "no time with a zone"),
         ({"produced_at": "yesterday"}, "no ISO 8601 time"),
         ({"schema_version": None}, "schema_version is None, not a string"),
-        ({"schema_version": "2.0"}, "this package knows 1.0"),
-        ({"schema_version": "../1.0"}, "this package knows 1.0"),
-        ({"surprise": 1}, "'surprise' is no field of version 1.0"),
+        ({"schema_version": "2.0"}, "this package knows 1.0, 1.1"),
+        ({"schema_version": "../1.0"}, "this package knows 1.0, 1.1"),
+        ({"surprise": 1}, "'surprise' is no field of version 1.1"),
         ({"mjd": math.nan}, "mjd is nan, not a finite number"),
         ({"mjd": 10**400}, "not a finite number"),
         ({"mjd_scale": "tt"}, "mjd_scale is 'tt', neither utc nor tai"),
+        ({"kind": "Temporal"}, "kind is 'Temporal', none of stamp, temporal, stage"),
+        ({"kind": None}, "kind is None, not string"),
+        ({"allwise": "not_looked_up"}, "allwise is 'not_looked_up', none of found, none_there, absent"),
+        ({"status": "error", "allwise": "found"}, "status is error, and allwise is 'found'"),
         ({"stamps_used": -1}, "stamps_used is -1, less than 0"),
         ({"reason": "unreadable"}, "status is ok, and there is a reason"),
         ({"classifications": []}, "status is ok, and there are no classifications"),
@@ -67,6 +72,10 @@ def test_what_is_wrong_is_named(changes: dict[str, Any], message: str) -> None:
     [
         {},
         {"schema_version": "1.99", "surprise": 1},
+        {"schema_version": "1.99", "kind": "of_a_later_version", "allwise": "of_a_later_version"},
+        {"kind": "temporal", "allwise": "found"},
+        {"kind": "temporal", "allwise": "none_there"},
+        *({"kind": "temporal", "allwise": why.value} for why in NotLookedUp),
         {"produced_at": "2026-01-01T00:00:00Z"},
         {"mjd": 60000, "mjd_scale": "tai"},
         {"classifications": pair(0.5, 0.5), "class_name": "AGN", "class_probability": 0.5},
