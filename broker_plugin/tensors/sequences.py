@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from broker_plugin.alert import Alert, AlertError, Detection, Reason
-from broker_plugin.bundles import Manifest
+from broker_plugin.bundles import FeatureSpec, Manifest
 from broker_plugin.history import RememberedDetection
 from broker_plugin.tensors.light_curve import AB_ZERO_POINT_NJY, flux_njy
 from broker_plugin.tensors.metadata import features_of, needed_fields, source_values
@@ -36,6 +36,9 @@ LOOKED_UP = "allwise.looked_up"
 
 _MEASURED = ("from_packet", "flux_njy", "flux_error_njy")
 """What is kept of every detection; the first is 1 of an alert's own detection, and 0 of one from a history."""
+
+LEAST_DETECTIONS = 2
+"""Fewer say no more than the stamp classifier does."""
 
 _SAME_EXPOSURE_DAYS = 1e-5
 _MOST_SIGMA = 6e4  # in units of the noise: what float16 can hold
@@ -165,33 +168,78 @@ def needed_sequence_fields(manifest: Manifest) -> frozenset[str]:
     return FIELDS | needed_fields(others)
 
 
+@dataclass(frozen=True, slots=True)
+class RawSequences:
+    """What the features of a batch of objects are made of, before a bundle's means and deviations.
+
+    Attributes
+    ----------
+    detections
+        float64, (objects, length, sources of a detection), earliest first, NaN where missing and behind the last.
+    present
+        Where there is a detection, (objects, length).
+    latest
+        Of the latest alert of each object, float64, (objects, sources), NaN where missing.
+    stamps, places
+        As in `SequenceBatch`, in float16.
+    """
+
+    detections: NDArray[np.float64]
+    present: NDArray[np.bool_]
+    latest: NDArray[np.float64]
+    stamps: NDArray[np.float16]
+    places: NDArray[np.int64]
+
+
+def raw_sequences(objects: Sequence[Sequence[RememberedDetection]], form: DetectionForm) -> RawSequences:
+    """The detections of objects as numbers; see `make_sequences`."""
+    shown = [_latest(detections, form.sequence.length) for detections in objects]
+    measured = _Measurements(shown, form)
+    stamped = [
+        (row, slot, detection.stamps)
+        for row, detections in enumerate(shown)
+        for slot, detection in enumerate(detections)
+        if detection.stamps is not None
+    ]
+    spec = form.manifest.stamps
+    stamps = np.zeros((len(stamped), spec.size, spec.size, len(spec.channels)), dtype=np.float16)
+    for index, (_, _, pixels) in enumerate(stamped):
+        stamps[index] = pixels
+    return RawSequences(
+        detections=measured.sources(),
+        present=measured.present,
+        latest=np.array([_of_latest_alert(detections, form) for detections in shown]).reshape(len(shown), -1),
+        stamps=stamps,
+        places=np.array([(row, slot) for row, slot, _ in stamped], dtype=np.int64).reshape(-1, 2),
+    )
+
+
 def make_sequences(objects: Sequence[Sequence[RememberedDetection]], form: DetectionForm) -> SequenceBatch:
     """The tensors of objects of which these detections are kept, in any order.  Every number in them is finite."""
-    manifest = form.manifest
-    shown = [_latest(detections, form.sequence.length) for detections in objects]
-    raw = _Measurements(shown, form)
-    latest = np.array([_of_latest_alert(detections, form) for detections in shown]).reshape(len(shown), -1)
-    of_alert = features_of(latest, manifest.features)
-    places = np.array(
-        [(row, slot) for row, kept in enumerate(shown) for slot, d in enumerate(kept) if d.stamps is not None]
-    ).reshape(-1, 2)
-    stamps = [d.stamps for kept in shown for d in kept if d.stamps is not None]
-    pixels = (manifest.stamps.size, manifest.stamps.size, len(manifest.stamps.channels))
+    raw = raw_sequences(objects, form)
+    of_alert = features_of(raw.latest, form.manifest.features)
+    used = raw.present.sum(axis=1)
     problems = dict(of_alert.problems)
-    for row, detections in enumerate(shown):
-        if len(detections) < 2:
-            known = "one detection" if detections else "no detection"
-            problems[row] = AlertError(Reason.TOO_FEW_DETECTIONS, f"{known} of the object is known, and two are needed")
+    for row in np.flatnonzero(used < LEAST_DETECTIONS).tolist():
+        known = "one detection" if used[row] else "no detection"
+        problems[row] = AlertError(Reason.TOO_FEW_DETECTIONS, f"{known} of the object is known, and two are needed")
     return SequenceBatch(
-        stamps=np.stack(stamps).astype(np.float32) if stamps else np.zeros((0, *pixels), np.float32),
-        places=places,
-        detections=raw.features(),
+        stamps=raw.stamps.astype(np.float32),
+        places=raw.places,
+        detections=detection_features(raw, form.sequence.features),
         present=raw.present.astype(np.float32),
         features=of_alert.values,
         imputed=of_alert.imputed,
         problems=problems,
-        detections_used=raw.present.sum(axis=1),
+        detections_used=used,
     )
+
+
+def detection_features(raw: RawSequences, features: Sequence[FeatureSpec]) -> NDArray[np.float32]:
+    """The features of each detection, (objects, length, features); zero where there is none."""
+    values = features_of(raw.detections.reshape(-1, raw.detections.shape[-1]), features).values
+    values = np.where(np.isfinite(values), values, np.float32(0.0)).reshape(raw.detections.shape)
+    return np.asarray(values * raw.present[..., None], dtype=np.float32)
 
 
 class _Measurements:
@@ -217,13 +265,10 @@ class _Measurements:
             for slot, detection in enumerate(detections):
                 self._values[row, slot] = detection.values
 
-    def features(self) -> NDArray[np.float32]:
-        """What the model takes of each detection, (objects, length, features)."""
+    def sources(self) -> Matrix:
+        """What the features of each detection are made of, (objects, length, sources)."""
         columns = [self._source(feature.source) for feature in self._spec.features]
-        raw = np.stack(columns, axis=-1).reshape(-1, len(columns)) if columns else np.zeros((self.present.size, 0))
-        values = features_of(raw, self._spec.features).values
-        values = np.where(np.isfinite(values), values, np.float32(0.0)).reshape(*self.present.shape, len(columns))
-        return np.asarray(values * self.present[..., None], dtype=np.float32)
+        return np.stack(columns, axis=-1) if columns else np.zeros((*self.present.shape, 0))
 
     def _source(self, name: str) -> Matrix:
         return SEQUENCE[name](self) if name in SEQUENCE else self.kept(name)
