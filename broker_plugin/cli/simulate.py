@@ -24,6 +24,16 @@ def _range(context: click.Context, parameter: click.Parameter, text: str) -> tup
     return numbers
 
 
+def _names(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:
+    """The classes of ``A,B,...``."""
+    from broker_plugin.simulation import CLASSES
+
+    names = tuple(name.strip() for name in text.split(","))
+    if unknown := [name for name in names if name not in CLASSES]:
+        raise click.BadParameter(f"{unknown[0]!r} is not one of {', '.join(CLASSES)}")
+    return names
+
+
 @click.command()
 @click.option(
     "-n",
@@ -43,21 +53,32 @@ def _range(context: click.Context, parameter: click.Parameter, text: str) -> tup
     help="Draw each object so many times, with light curves; an asteroid is met once.",
 )
 @click.option(
+    "--classes",
+    callback=_names,
+    default="AGN,SN,VS,asteroid,bogus",
+    show_default=True,
+    metavar="A,B,...",
+    help="Which classes to draw, in turn.",
+)
+@click.option(
     "-o",
     "--out",
     required=True,
     metavar="OUT",
     type=click.Path(path_type=Path),
-    help="A folder for the packets and labels.csv, or a file whose name ends in .tar.",
+    help="A folder for the packets, labels.csv and allwise.csv, or a file whose name ends in .tar.",
 )
-def simulate(count: int, survey: str, seed: int, detections: tuple[int, int], out: Path) -> None:
-    """Draw synthetic alerts: AGN, SN, VS, asteroid and bogus in turn, as packets of a survey. Needs the extra:
+def simulate(
+    count: int, survey: str, seed: int, detections: tuple[int, int], classes: tuple[str, ...], out: Path
+) -> None:
+    """Draw synthetic alerts as packets of a survey, and what AllWISE has around them. Needs the extra:
     pip install 'broker-plugin[train]'.
 
     \b
     For example:
       broker-plugin simulate -n 1000 --survey ztf --seed 1 -o simulated/
       broker-plugin simulate -n 200 --survey rubin --detections 2:5 -o sequences.tar
+      broker-plugin simulate -n 300 --survey ztf --detections 2:5 --classes AGN,SN,VS -o sequences/
     """
     if out.suffix != ".tar" and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageProblem(f"{out} is there already: name a new folder, or a file that ends in .tar")
@@ -66,18 +87,18 @@ def simulate(count: int, survey: str, seed: int, detections: tuple[int, int], ou
     from broker_plugin.simulation import write_packets
 
     screen = console(stderr=True)
-    started, classes = time.perf_counter(), Counter[str]()
+    started, counts = time.perf_counter(), Counter[str]()
     try:
-        drawn = write_packets(out, survey, count, seed, detections)
+        drawn = write_packets(out, survey, count, seed, detections, classes)
         hidden = not screen.is_terminal
         total = count if detections == (1, 1) else None
         for packet in track(drawn, "simulating", total=total, console=screen, transient=True, disable=hidden):
-            classes[packet.class_name] += 1
+            counts[packet.class_name] += 1
     except ImportError as problem:
         raise UsageProblem(str(problem)) from problem
     except OSError as problem:
         raise UsageProblem(described(problem)) from problem
-    alerts = classes.total()
-    by_class = ", ".join(f"{number:,} {name}" for name, number in classes.items())
+    alerts = counts.total()
+    by_class = ", ".join(f"{number:,} {name}" for name, number in counts.items())
     rate = alerts / (time.perf_counter() - started)
     screen.print(f"{alerts:,} {survey} alerts in {printable(out)} ({by_class}); {rate:,.0f} a second", highlight=False)

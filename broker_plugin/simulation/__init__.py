@@ -18,9 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from broker_plugin.crossmatch.columns import PHOTOMETRY
 from broker_plugin.simulation.packets import SimulatedObject, SimulatedPacket
 
 __all__ = [
+    "ALLWISE_NAME",
     "CLASSES",
     "LABELS_NAME",
     "SURVEYS",
@@ -39,6 +41,11 @@ SURVEYS = ("ztf", "rubin")
 
 LABELS_NAME = "labels.csv"
 """What the table of labels is called that stands beside simulated packets."""
+
+ALLWISE_NAME = "allwise.csv"
+"""What the table of AllWISE sources is called that stands beside simulated packets."""
+
+_INFRARED_KEY = 1
 
 
 def simulate_packets(survey: str, n: int, seed: int) -> Iterator[SimulatedPacket]:
@@ -78,6 +85,7 @@ def simulate_objects(
     seed: int,
     detections: tuple[int, int] = (2, 5),
     epochs_days: Sequence[float] | None = None,
+    classes: Sequence[str] = CLASSES,
 ) -> Iterator[SimulatedObject]:
     """Draw objects with several detections each, the classes in turn; an asteroid is met once.
 
@@ -93,15 +101,18 @@ def simulate_objects(
     epochs_days
         Days after the first detection at which the others are tried, ascending, in place of ``detections``; an epoch
         that shows nothing gives no packet.
+    classes
+        Those to draw, of `CLASSES`, in the order in which they come in turn.
 
     Yields
     ------
     SimulatedObject
+        With its counterpart in AllWISE.
 
     Raises
     ------
     ValueError
-        If there is no such survey, or the numbers of detections make no range.
+        If there is no such survey or class, or the numbers of detections make no range.
     ImportError
         GalSim is not installed.
     """
@@ -110,11 +121,14 @@ def simulate_objects(
     fewest, most = detections
     if not 1 <= fewest <= most:
         raise ValueError(f"detections must be a range from 1 up, not {fewest}:{most}")
+    if not classes or not set(classes) <= set(CLASSES):
+        raise ValueError(f"classes must be of {', '.join(CLASSES)}, not {', '.join(classes) or 'none'}")
     draw_object, module = _drawing(survey)
     for index in range(n):
-        rng = np.random.default_rng((seed, SURVEYS.index(survey), index))
+        key = (seed, SURVEYS.index(survey), index)
+        rng, infrared_rng = np.random.default_rng(key), np.random.default_rng((*key, _INFRARED_KEY))
         wanted = int(rng.integers(fewest, most + 1))
-        yield draw_object(module, CLASSES[index % len(CLASSES)], wanted, rng, epochs_days)
+        yield draw_object(module, classes[index % len(classes)], wanted, rng, infrared_rng, epochs_days)
 
 
 def _drawing(survey: str) -> tuple[Callable[..., SimulatedObject], Any]:
@@ -129,35 +143,58 @@ def _drawing(survey: str) -> tuple[Callable[..., SimulatedObject], Any]:
 
 
 def write_packets(
-    out: Path, survey: str, n: int, seed: int, detections: tuple[int, int] = (1, 1)
+    out: Path,
+    survey: str,
+    n: int,
+    seed: int,
+    detections: tuple[int, int] = (1, 1),
+    classes: Sequence[str] = CLASSES,
 ) -> Iterator[SimulatedPacket]:
     """Write alerts to a folder or a tar archive, each as ``ALERT_ID.avro``, and what they were drawn as.
 
     The table of labels, ``labels.csv`` beside the packets, is one that ``broker-plugin train`` reads: columns
-    ``alert_id``, ``label`` and ``object_id``.
+    ``alert_id``, ``label`` and ``object_id``.  ``allwise.csv`` holds what AllWISE has around the objects, under IRSA's
+    names of its columns: ``broker-plugin crossmatch build`` makes a catalogue of it.
 
     Parameters
     ----------
     out
         A folder, made if it does not exist, or a file whose name ends in ``.tar``, made anew.
-    survey, n, seed, detections
+    survey, n, seed, detections, classes
         As for `simulate_objects`.
 
     Yields
     ------
     SimulatedPacket
-        Each one after it was written; the table comes after the last.
+        Each one after it was written; the tables come after the last.
     """
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(("alert_id", "label", "object_id"))
+    labels = _Table("alert_id", "label", "object_id")
+    allwise = _Table("designation", "ra", "dec", *PHOTOMETRY)
     with _archive(out) if out.suffix == ".tar" else _folder(out) as write:
-        for drawn in simulate_objects(survey, n, seed, detections):
+        for drawn in simulate_objects(survey, n, seed, detections, classes=classes):
+            for entry in drawn.allwise_sources:
+                allwise.add(entry.name, entry.ra_deg, entry.dec_deg, *entry.photometry)
             for packet in drawn.packets:
                 write(f"{packet.alert_id}.avro", packet.payload)
-                writer.writerow((packet.alert_id, packet.class_name, packet.object_id))
+                labels.add(packet.alert_id, packet.class_name, packet.object_id)
                 yield packet
-        write(LABELS_NAME, table.getvalue().encode())
+        write(LABELS_NAME, labels.encode())
+        write(ALLWISE_NAME, allwise.encode())
+
+
+class _Table:
+    """A CSV table in memory."""
+
+    def __init__(self, *columns: str) -> None:
+        self._text = io.StringIO()
+        self._writer = csv.writer(self._text, lineterminator="\n")
+        self._writer.writerow(columns)
+
+    def add(self, *values: object) -> None:
+        self._writer.writerow(values)
+
+    def encode(self) -> bytes:
+        return self._text.getvalue().encode()
 
 
 @contextmanager

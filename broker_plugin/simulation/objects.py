@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
 
-from broker_plugin.simulation import sky
+from broker_plugin.simulation import infrared, sky
+from broker_plugin.simulation.cadence import Cadence, Visit
 from broker_plugin.simulation.exposure import Exposure
 from broker_plugin.simulation.packets import SimulatedObject, SimulatedPacket
 from broker_plugin.simulation.scene import Scene, draw_scene
 from broker_plugin.simulation.targets import Target, draw_target
 
-_TYPICAL_GAP_DAYS = 3.0
-_ATTEMPTS = 8
-"""How many exposures are tried for one further detection, before another object is drawn."""
+_ATTEMPTS = 12
+"""How many visits are tried for one further detection, before another object is drawn."""
+
+_HOPELESS = 0.5
+"""A change of less than this, in units of the limit, is several sigma from being detected: its image is not drawn."""
 
 
 class Writer(Protocol):
@@ -26,14 +31,18 @@ class Writer(Protocol):
     def write(self, scene: Scene, rng: np.random.Generator) -> tuple[int, bytes]:
         """The id of the alert, and the packet."""
 
+    def miss(self, exposure: Exposure) -> None:
+        """Take note of an exposure that did not show the object."""
+
 
 class Survey(Protocol):
     """A module that knows a survey: where it looks, under which conditions, and what its packets are like."""
 
     DEC_RANGE_DEG: tuple[float, float]
+    CADENCE: Cadence
 
     @staticmethod
-    def draw_exposure(ra_deg: float, dec_deg: float, rng: np.random.Generator, mjd: float | None = None) -> Exposure:
+    def draw_exposure(ra_deg: float, dec_deg: float, rng: np.random.Generator, visit: Visit | None = None) -> Exposure:
         """Conditions of one exposure."""
 
     @staticmethod
@@ -46,6 +55,7 @@ def draw_object(
     class_name: str,
     detections: int,
     rng: np.random.Generator,
+    infrared_rng: np.random.Generator,
     epochs_days: Sequence[float] | None = None,
 ) -> SimulatedObject:
     """Draw an object that is detected as often as wanted; an asteroid is met once.
@@ -59,57 +69,77 @@ def draw_object(
     detections
         How many packets.
     rng
-        Where all randomness comes from.
+        Where all randomness of its packets comes from.
+    infrared_rng
+        Where that of its entries in AllWISE comes from, so that they leave the packets as they are.
     epochs_days
         Days after the first detection at which the others are tried, ascending; one that shows nothing gives no
-        packet.  None for as many epochs as it takes, of a few days each.
+        packet.  None for as many visits as it takes, when the survey would make them.
     """
     if class_name == "asteroid":
         detections, epochs_days = 1, None
     while True:
         position = sky.draw_position(class_name, survey.DEC_RANGE_DEG, rng)
         first = survey.draw_exposure(*position, rng)
-        target = draw_target(class_name, first, detections > 1 or bool(epochs_days), rng)
-        scenes = list(_detected(survey, target, position, first, detections, epochs_days, rng))
-        if scenes and (epochs_days is not None or len(scenes) == detections):
+        if epochs_days is None:
+            visits: Iterator[Visit] = islice(survey.CADENCE.after(first.mjd, rng), _ATTEMPTS * (detections - 1))
+            fewest, most = detections, detections
+        else:
+            visits = _visits_at(survey.CADENCE, first.mjd, epochs_days, rng)
+            fewest, most = 1, 1 + len(epochs_days)
+        target = draw_target(class_name, first, most > 1, rng)
+        epochs = list(_epochs(survey, target, position, first, visits, most, rng))
+        if sum(scene is not None for _, scene in epochs) >= fewest:
             break
     writer = survey.PacketWriter(target, *position, rng)
-    written = [writer.write(scene, rng) for scene in scenes]
+    written = []
+    for exposure, scene in epochs:
+        if scene is None:
+            writer.miss(exposure)
+        else:
+            written.append(writer.write(scene, rng))
     packets = (SimulatedPacket(class_name, alert_id, payload, writer.object_id) for alert_id, payload in written)
-    return SimulatedObject(class_name, writer.object_id, tuple(packets))
+    entries = infrared.draw_allwise(target, *position, infrared_rng)
+    match = infrared.nearest(entries, *position)
+    return SimulatedObject(class_name, writer.object_id, tuple(packets), match, entries)
 
 
-def _detected(
+def _epochs(
     survey: Survey,
     target: Target,
     position: tuple[float, float],
     first: Exposure,
-    detections: int,
-    epochs_days: Sequence[float] | None,
+    visits: Iterator[Visit],
+    most: int,
     rng: np.random.Generator,
-) -> Iterator[Scene]:
-    """The exposures that show the object, none at all where the first does not."""
-    scene = draw_scene(target, first, 0.0, rng)
-    if not scene.is_detected:
+) -> Iterator[tuple[Exposure, Scene | None]]:
+    """Each exposure with what it shows of the object, or None, up to so many detections; nothing if the first fails."""
+    scene = _detection(target, first, 0.0, rng)
+    if scene is None:
         return
-    yield scene
+    yield first, scene
     found = 1
-    last = first.mjd
-    for days in _drawn_epochs(detections, rng) if epochs_days is None else epochs_days:
-        if epochs_days is None and found == detections:
-            return
-        exposure = survey.draw_exposure(*position, rng, mjd=max(first.mjd + days, last))
-        if exposure.mjd <= last:
-            continue
-        scene = draw_scene(target, exposure, exposure.mjd - first.mjd, rng)
-        if scene.is_detected:
-            yield scene
-            found, last = found + 1, exposure.mjd
+    while found < most and (visit := next(visits, None)) is not None:
+        exposure = survey.draw_exposure(*position, rng, visit)
+        scene = _detection(target, exposure, exposure.mjd - first.mjd, rng)
+        yield exposure, scene
+        found += scene is not None
 
 
-def _drawn_epochs(detections: int, rng: np.random.Generator) -> Iterator[float]:
-    """Days after the first detection, a few for each further one."""
-    days = 0.0
-    for _ in range(_ATTEMPTS * (detections - 1)):
-        days += _TYPICAL_GAP_DAYS * rng.lognormal(0.0, 0.7)
-        yield days
+def _detection(target: Target, exposure: Exposure, days: float, rng: np.random.Generator) -> Scene | None:
+    """What an exposure shows of an object, days after its first alert; None where it is below the limit."""
+    change_njy = float(target.change_njy(np.array([days]), exposure.band)[0])
+    if abs(exposure.from_njy(change_njy)) < _HOPELESS * exposure.limit_flux:
+        return None
+    scene = draw_scene(target, exposure, days, rng)
+    return scene if scene.is_detected else None
+
+
+def _visits_at(cadence: Cadence, mjd: float, epochs_days: Sequence[float], rng: np.random.Generator) -> Iterator[Visit]:
+    """A visit in each of the nights so many days after a time; none before that time, nor before another."""
+    last = mjd
+    for days in epochs_days:
+        visit = cadence.in_night(math.floor(mjd + days), rng)[-1]
+        if visit.mjd > last:
+            yield visit
+            last = visit.mjd

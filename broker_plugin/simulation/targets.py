@@ -13,8 +13,8 @@ from broker_plugin.simulation.exposure import Exposure
 from broker_plugin.simulation.light_curves import (
     LightCurve,
     Steady,
+    draw_eruptive,
     draw_explosion,
-    draw_outburst,
     draw_periodic,
     draw_random_walk,
 )
@@ -73,8 +73,8 @@ class Target:
 
     @property
     def kind(self) -> str:
-        """Which sort of its class it is: one of `BOGUS_KINDS`, else the class again."""
-        return self.class_name if self.artefact is None else self.artefact.kind
+        """Which sort of its class it is: one of `BOGUS_KINDS`, else what has such a light curve."""
+        return self.light_curve.kind if self.artefact is None else self.artefact.kind
 
     def change_njy(self, days: np.ndarray, band: str) -> np.ndarray:
         """Flux of the difference in a band, days after the first alert; arrays of shape (n,)."""
@@ -140,7 +140,7 @@ def _draw_agn(exposure: Exposure, flux: float, recurring: bool, rng: np.random.G
     galaxy = draw_galaxy(total_mag + 2.5 * math.log10((nucleus + host) / host), rng)
     source = Source(0.0, 0.0, total_mag, colours, nucleus / (nucleus + host), galaxy)
     unit = _in_r_njy(nucleus, colours, exposure)
-    return Target("AGN", (source,), unit, colours, draw_random_walk(sign * relative_change, rng))
+    return Target("AGN", (source,), unit, colours, draw_random_walk(sign * relative_change, exposure.band, rng))
 
 
 def _draw_supernova(exposure: Exposure, flux: float, recurring: bool, rng: np.random.Generator) -> Target:
@@ -155,12 +155,12 @@ def _draw_supernova(exposure: Exposure, flux: float, recurring: bool, rng: np.ra
 
 
 def _draw_variable_star(exposure: Exposure, flux: float, recurring: bool, rng: np.random.Generator) -> Target:
-    if rng.random() < 0.15:  # the outburst of a cataclysmic variable: several times as bright as before
+    if rng.random() < 0.15:  # an eruption: several times as bright as before
         relative_change = rng.lognormal(1.2, 0.8)
-        light_curve: LightCurve = draw_outburst(relative_change, rng)
+        light_curve: LightCurve = draw_eruptive(relative_change, exposure.band, rng)
     else:
         relative_change = min(rng.lognormal(-1.1, 0.7) * exposure.subtlety, 0.95)
-        light_curve = draw_periodic(float(rng.choice((-1.0, 1.0))) * relative_change, rng)
+        light_curve = draw_periodic(float(rng.choice((-1.0, 1.0))) * relative_change, exposure.band, rng)
     colours = variable_star_colours(rng)
     r_mag = exposure.magnitude(flux / relative_change) - colours.offset_from_r(exposure.band)
     unit = _in_r_njy(flux / relative_change, colours, exposure)

@@ -60,12 +60,12 @@ def run_program() -> RunProgram:
 
 @pytest.fixture(scope="session")
 def ztf_packet() -> Path:
-    return EXAMPLES / "ztf" / "1706273085315015033.avro"
+    return EXAMPLES / "ztf" / "3035176385315015033.avro"
 
 
 @pytest.fixture(scope="session")
 def rubin_packet() -> Path:
-    return EXAMPLES / "rubin" / "171435985766628598.avro"
+    return EXAMPLES / "rubin" / "170358262798749277.avro"
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,7 @@ def test_the_summary_says_what_came_of_them(run: Run, tiny: Options, tmp_path: P
     assert "tiny-ztf/0.1.0 ok 20" in lines
     assert any(line.startswith("broker-plugin/") and "error unreadable 1" in line for line in lines)
     assert any("bad.avro: neither an Avro container" in line for line in lines)
-    assert "2 files passed over: labels.csv, notes.txt" in lines
+    assert "3 files passed over: allwise.csv, labels.csv, notes.txt" in lines
     assert any(line.startswith("21 packets, 21 records in ") and "alerts/s" in line for line in lines)
     assert any("reading, classifying and writing; loading the models took" in line for line in lines)
 

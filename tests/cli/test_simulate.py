@@ -49,6 +49,24 @@ def test_sequences_share_an_object_id(run: Run, tmp_path: Path) -> None:
     assert all(number == 1 if label[name] == "asteroid" else number in (2, 3) for name, number in detections.items())
 
 
+def test_classes_can_be_chosen(run: Run, tmp_path: Path) -> None:
+    result = run("simulate", "-n", 4, "--survey", "ztf", "--classes", "SN, VS", "-o", tmp_path / "night")
+    assert result.exit_code == 0, result.output
+    assert "(2 SN, 2 VS)" in result.stderr
+
+
+def test_a_class_that_is_not_drawn_is_named(run: Run, tmp_path: Path) -> None:
+    result = run("simulate", "-n", 4, "--survey", "ztf", "--classes", "SN,TDE", "-o", tmp_path / "night")
+    assert result.exit_code == 2
+    assert "'TDE' is not one of AGN, SN, VS" in result.stderr
+
+
+def test_what_allwise_has_can_be_made_a_catalogue(run: Run, tmp_path: Path) -> None:
+    assert run("simulate", "-n", 20, "--survey", "ztf", "-o", tmp_path / "night").exit_code == 0
+    result = run("crossmatch", "build", tmp_path / "night" / "allwise.csv", "-o", tmp_path / "allwise")
+    assert result.exit_code == 0, result.output
+
+
 @pytest.mark.parametrize("wish", ["3:2", "0:1", "two"])
 def test_a_wrong_range_is_named(run: Run, tmp_path: Path, wish: str) -> None:
     result = run("simulate", "-n", 5, "--survey", "ztf", "--detections", wish, "-o", tmp_path / "night")

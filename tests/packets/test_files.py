@@ -226,7 +226,7 @@ def test_examples_are_all_alerts():
     folder = Path(__file__).parents[2] / "examples" / "packets"
     files = PacketFiles([folder], PacketReader())
     assert sum(isinstance(result, Alert) for result in files) == 40
-    assert [path.name for path in files.passed_over] == ["labels.csv", "labels.csv"]
+    assert [path.name for path in files.passed_over] == ["allwise.csv", "labels.csv"] * 2
 
 
 def test_rejected_file_has_the_digest_of_its_bytes(tmp_path):

@@ -107,3 +107,14 @@ def test_rubin_objects_count_their_sources(rubin_objects):
             first = records[0]["diaObject"]["nDiaSources"]
             assert [r["diaObject"]["nDiaSources"] for r in records] == [first + n for n in range(len(records))]
             assert all(len(r["prvDiaSources"] or []) == r["diaObject"]["nDiaSources"] - 1 for r in records)
+
+
+def test_ztf_visits_between_two_alerts_that_show_nothing_are_upper_limits():
+    upper_limits = 0
+    for drawn in simulate_objects("ztf", 20, seed=4, detections=(3, 3), classes=("VS",)):
+        first, *_, last = (ztf_record(packet.payload) for packet in drawn.packets)
+        alerts = {ztf_record(packet.payload)["candid"] for packet in drawn.packets}
+        between = [row for row in last["prv_candidates"] if row["jd"] > first["candidate"]["jd"]]
+        assert {row["candid"] for row in between} <= alerts | {None}
+        upper_limits += sum(row["candid"] is None for row in between)
+    assert upper_limits > 0

@@ -63,7 +63,8 @@ def test_constant_light_is_gone_from_the_difference(survey):
         far = np.hypot(*np.indices(scene.science.shape) - scene.science.shape[0] / 2) > 3.0 * scene.exposure.fwhm_pixels
         science = (scene.science - np.median(scene.science))[far]
         bright = science > 20.0 * math.sqrt(scene.exposure.sky_variance)
-        if bright.any():
+        trailed = scene.trail_arcsec > scene.exposure.seeing_arcsec  # what is bright far from the middle may be it
+        if bright.any() and not trailed:
             left_over = np.abs(scene.difference[far][bright]) / science[bright]
             assert np.nanmedian(left_over) < 0.15
 

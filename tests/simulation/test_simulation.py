@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from broker_plugin.simulation import CLASSES, SURVEYS, simulate_packets, write_packets
+from broker_plugin.simulation import CLASSES, SURVEYS, simulate_objects, simulate_packets, write_packets
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "packets"
 
@@ -37,6 +37,17 @@ def test_classes_come_in_turn_and_ids_are_unique(survey):
     assert len({packet.alert_id for packet in packets}) == 50
 
 
+def test_classes_can_be_chosen():
+    drawn = simulate_objects("ztf", 4, seed=3, detections=(1, 1), classes=("SN", "AGN"))
+    assert [one.class_name for one in drawn] == ["SN", "AGN", "SN", "AGN"]
+
+
+@pytest.mark.parametrize("classes", [(), ("SN", "TDE")])
+def test_a_class_that_is_not_drawn_is_named(classes):
+    with pytest.raises(ValueError, match=r"AGN, SN, VS, asteroid, bogus, not (none|SN, TDE)"):
+        next(simulate_objects("ztf", 1, seed=3, classes=classes))
+
+
 def test_unknown_survey_is_named():
     with pytest.raises(ValueError, match="'atlas'"):
         next(simulate_packets("atlas", 1, seed=3))
@@ -52,6 +63,7 @@ def test_packets_and_their_labels_are_written(tmp_path, name):
         written = {path.name: path.read_bytes() for path in (tmp_path / name).iterdir()}
     rows = [(int(row["alert_id"]), row["label"]) for row in csv.DictReader(written.pop("labels.csv").decode().split())]
     assert rows == [(packet.alert_id, packet.class_name) for packet in simulate_packets("ztf", 6, seed=3)]
+    assert written.pop("allwise.csv").startswith(b"designation,ra,dec,w1mpro,")
     assert written == {f"{packet.alert_id}.avro": packet.payload for packet in drawn}
 
 

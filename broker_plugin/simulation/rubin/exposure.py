@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from broker_plugin.simulation import sky
+from broker_plugin.simulation.cadence import Cadence, Visit
 from broker_plugin.simulation.exposure import Exposure, SubtractionErrors
 from broker_plugin.simulation.psf import draw_point_spread
 
@@ -43,24 +44,38 @@ _TEMPLATE_SEEING = 0.9
 """Seeing of a template over the typical one of its band: the best exposures go into it."""
 
 
-def draw_exposure(ra_deg: float, dec_deg: float, rng: np.random.Generator, mjd: float | None = None) -> Exposure:
+CADENCE = Cadence(
+    night=(0.02, 0.4),  # night falls on Cerro Pachon at about 0h TAI and ends at about 10h
+    # Two visits within the hour, mostly in neighbouring bands, every three nights or so (PSTN-056).
+    gap_shares=(0.2, 0.2, 0.25, 0.2, 0.15),
+    lost_share=0.3,
+    season_days=200.0,
+    single_bands={"y": 0.15},
+    pair_bands={("u", "g"): 0.1, ("g", "r"): 0.2, ("r", "i"): 0.25, ("i", "z"): 0.2, ("z", "y"): 0.1},
+    pair_gap_days=(0.01, 0.04),
+    dense_share=0.05,  # the deep drilling fields
+    most_times=6,
+)
+"""How often the survey looks at a place."""
+
+
+def draw_exposure(ra_deg: float, dec_deg: float, rng: np.random.Generator, visit: Visit | None = None) -> Exposure:
     """Draw the conditions of one visit to this place; fluxes are in nJy.
 
     Parameters
     ----------
-    mjd
-        The night that it is taken in (TAI, days); None for any.
+    visit
+        When it is taken (TAI), and its band; None for any.
     """
-    band = str(rng.choice(tuple(_CONDITIONS), p=_BAND_SHARES))
+    mjd, band = _any_visit(rng) if visit is None else visit
     electrons_per_njy, typical_sky, typical_seeing = _CONDITIONS[band]
     saturation = _FULL_WELL_ELECTRONS / electrons_per_njy
     if rng.random() < _DEEP_SHARE:
         electrons_per_njy *= _DEEP_FACTOR
-    night = math.floor(rng.uniform(MJD_OF_FIRST_ALERT + 80.0, MJD_OF_FIRST_ALERT + 600.0) if mjd is None else mjd)
     seeing_arcsec = typical_seeing * rng.lognormal(0.42, 0.28)  # commissioning was above what the site will give
     template_seeing_arcsec = typical_seeing * _TEMPLATE_SEEING * rng.lognormal(0.42, 0.2)
     return Exposure(
-        mjd=night + rng.uniform(0.02, 0.4),  # night falls on Cerro Pachon at about 0h TAI and ends at about 10h
+        mjd=mjd,
         band=band,
         zero_point_mag=_ZERO_POINT_MAG,
         pixel_scale_arcsec=_PIXEL_SCALE_ARCSEC,
@@ -97,3 +112,8 @@ def draw_exposure(ra_deg: float, dec_deg: float, rng: np.random.Generator, mjd: 
         galaxies_per_arcsec2=_GALAXIES_PER_ARCSEC2,
         rotation_rad=rng.uniform(-math.pi, math.pi),
     )
+
+
+def _any_visit(rng: np.random.Generator) -> Visit:
+    night = MJD_OF_FIRST_ALERT + int(rng.integers(80, 600))
+    return Visit(night + rng.uniform(*CADENCE.night), str(rng.choice(tuple(_CONDITIONS), p=_BAND_SHARES)))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from broker_plugin.simulation.exposure import Exposure
 from broker_plugin.simulation.measure import position_error_arcsec
 from broker_plugin.simulation.rubin.cutouts import cutouts
 from broker_plugin.simulation.rubin.history import Row, dia_object, draw_previous_sources
@@ -46,6 +47,9 @@ class PacketWriter:
         """
         alert = self._alert(scene, rng)
         return alert["diaSourceId"], encode(alert)
+
+    def miss(self, exposure: Exposure) -> None:
+        """Nothing: packets of schemas from 8.0 on don't tell of non-detections."""
 
     def _alert(self, scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
         error_deg = position_error_arcsec(scene.exposure.psf_sigma_arcsec, scene.photometry.snr) / 3600.0

@@ -18,7 +18,8 @@ QUADRANT = (3072, 3080)
 """Columns and rows of one detector quadrant."""
 STAMP_PIXELS = 63
 
-_FILTERS = {"g": 1, "r": 2, "i": 3}
+FILTERS = {"g": 1, "r": 2, "i": 3}
+"""``fid`` of each band."""
 _SUBTRACTION_ERROR = 0.02
 """Share of a source's flux that subtraction gets wrong: about what the ``scorr`` of real bright stars says."""
 
@@ -36,7 +37,7 @@ def epoch_fields(scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
     night = int(scene.exposure.mjd - MJD_OF_FIRST_NIGHT)
     rcid = int(rng.integers(64))
     field = int(rng.integers(245, 880))
-    fid = _FILTERS[scene.exposure.band]
+    fid = FILTERS[scene.exposure.band]
     xpos, ypos = _position(QUADRANT[0], rng), _position(QUADRANT[1], rng)
     return {
         "jd": jd,

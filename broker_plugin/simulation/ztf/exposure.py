@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from broker_plugin.simulation import sky
+from broker_plugin.simulation.cadence import Cadence, Visit
 from broker_plugin.simulation.exposure import Exposure, SubtractionErrors
 from broker_plugin.simulation.psf import draw_point_spread
 
@@ -38,22 +39,38 @@ _GALAXIES_PER_ARCSEC2 = 0.0013
 _COUNTS_SLOPE = {"AGN": 0.2, "SN": 0.25, "VS": 0.12, "asteroid": 0.25, "bogus": 0.17}
 
 
-def draw_exposure(ra_deg: float, dec_deg: float, rng: np.random.Generator, mjd: float | None = None) -> Exposure:
+CADENCE = Cadence(
+    night=(0.1, 0.54),  # Palomar observes from about 02h to 13h UTC
+    # The public survey comes back every two or three nights, in g and r (Bellm et al. 2019, PASP 131, 068003).
+    gap_shares=(0.35, 0.4, 0.25),
+    lost_share=0.3,
+    season_days=240.0,
+    single_bands={"g": 0.15, "r": 0.2},
+    pair_bands={("g", "r"): 0.65},
+    pair_gap_days=(0.02, 0.14),
+    dense_share=0.1,
+    most_times=6,
+)
+"""How often the survey looks at a place: some eighteen rows of history in thirty days, as real packets have."""
+
+_FIRST_BANDS = {"g": 0.45, "r": 0.45, "i": 0.1}
+
+
+def draw_exposure(ra_deg: float, dec_deg: float, rng: np.random.Generator, visit: Visit | None = None) -> Exposure:
     """Draw the conditions of one exposure of this place; fluxes are in DN.
 
     Parameters
     ----------
-    mjd
-        The night that it is taken in (UTC, days); None for any.
+    visit
+        When it is taken (UTC), and its band; None for any.
     """
-    band = str(rng.choice(("g", "r", "i"), p=(0.45, 0.45, 0.1)))
+    mjd, band = _any_visit(rng) if visit is None else visit
     zero_point_mag, typical_sky, typical_seeing = _CONDITIONS[band]
     sky_dn = typical_sky * rng.lognormal(0.22, 0.4)  # from dark nights to the full moon
     gain = _GAIN * rng.lognormal(0.0, 0.35)
     sky_variance = sky_dn / gain + (_READ_NOISE_ELECTRONS / gain) ** 2
-    night = MJD_OF_FIRST_NIGHT + int(rng.integers(500, 3200)) if mjd is None else math.floor(mjd)
     return Exposure(
-        mjd=night + float(rng.uniform(0.1, 0.54)),  # Palomar observes from about 02h to 13h UTC
+        mjd=mjd,
         band=band,
         zero_point_mag=zero_point_mag + rng.normal(0.0, 0.08),
         pixel_scale_arcsec=1.0,
@@ -90,3 +107,9 @@ def draw_exposure(ra_deg: float, dec_deg: float, rng: np.random.Generator, mjd: 
         galaxies_per_arcsec2=_GALAXIES_PER_ARCSEC2,
         rotation_rad=0.0,
     )
+
+
+def _any_visit(rng: np.random.Generator) -> Visit:
+    night = MJD_OF_FIRST_NIGHT + int(rng.integers(500, 3200))
+    band = str(rng.choice(tuple(_FIRST_BANDS), p=tuple(_FIRST_BANDS.values())))
+    return Visit(night + float(rng.uniform(*CADENCE.night)), band)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from broker_plugin.simulation.cadence import Visit
+from broker_plugin.simulation.exposure import Exposure
 from broker_plugin.simulation.measure import magnitude_error
 from broker_plugin.simulation.psf import gaussian_sigma
 from broker_plugin.simulation.targets import Target
-from broker_plugin.simulation.ztf.candidate import JD_MINUS_MJD, candidate_id, processing_id
-from broker_plugin.simulation.ztf.exposure import MJD_OF_FIRST_NIGHT
+from broker_plugin.simulation.ztf.candidate import FILTERS, JD_MINUS_MJD, candidate_id, processing_id
+from broker_plugin.simulation.ztf.exposure import CADENCE, MJD_OF_FIRST_NIGHT
 from broker_plugin.simulation.ztf.schema import prv_candidate_names
 
 Row = dict[str, Any]
@@ -21,9 +23,6 @@ Row = dict[str, Any]
 _WINDOW_DAYS = 30.0
 _JD_OF_SURVEY = MJD_OF_FIRST_NIGHT + 440.0 + JD_MINUS_MJD
 """The survey began in March 2018."""
-
-_EPOCHS_PER_WINDOW = 18.0
-"""Typical number of exposures in thirty days."""
 
 _DETECTION_SHARE = {"AGN": 0.85, "SN": 0.9, "VS": 0.7, "asteroid": 0.0, "bogus": 0.6}
 """How many of the exposures that show it have become alerts."""
@@ -56,18 +55,15 @@ class History:
     def drawn(cls, target: Target, candidate: Mapping[str, Any], rng: np.random.Generator) -> History:
         """Draw the history that an object has at its first packet, from its light curve and the survey's limits."""
         jd = candidate["jd"]
-        count = min(int(_EPOCHS_PER_WINDOW * rng.lognormal(0.0, 0.7)), 80)
-        ages = np.sort(rng.uniform(0.01, _WINDOW_DAYS, count))[::-1]
         recurs = rng.random() < _RECURRENCE[target.class_name]
-        ages = ages[jd - ages > _JD_OF_SURVEY]
-        fids = rng.integers(1, 3, ages.size)
-        changes_njy = np.where(fids == 1, target.change_njy(-ages, "g"), target.change_njy(-ages, "r"))
-        seen = rng.random(ages.size) < _DETECTION_SHARE[target.class_name] * recurs
+        visits = CADENCE.before(jd - JD_MINUS_MJD, _WINDOW_DAYS, rng)
+        days = np.array([visit.mjd for visit in visits]) + JD_MINUS_MJD - jd
+        is_g = np.array([visit.band == "g" for visit in visits], dtype=bool)
+        changes_njy = np.where(is_g, target.change_njy(days, "g"), target.change_njy(days, "r"))
+        seen = rng.random(len(visits)) < _DETECTION_SHARE[target.class_name] * recurs
         rows = []
-        for age, fid, change_njy, shown in zip(
-            ages.tolist(), fids.tolist(), changes_njy.tolist(), seen.tolist(), strict=True
-        ):
-            row = _upper_limit(candidate, jd - age, fid, rng)
+        for visit, change_njy, shown in zip(visits, changes_njy.tolist(), seen.tolist(), strict=True):
+            row = _upper_limit(candidate, visit, candidate["diffmaglim"] + rng.normal(0.0, 0.3))
             magnitude = _magnitude(change_njy)
             if shown and magnitude < row["diffmaglim"]:
                 row |= _detection(candidate, row, magnitude, change_njy > 0.0, rng)
@@ -97,14 +93,11 @@ class History:
         self._detections += 1
         self._coverage += 1
 
-    def pass_time(self, candidate: Mapping[str, Any], rng: np.random.Generator) -> None:
-        """Fill the time since the last detection with exposures too shallow to show the object."""
-        start, jd = self._rows[-1]["jd"], candidate["jd"]
-        for when in np.sort(rng.uniform(start, jd, rng.poisson(0.15 * (jd - start)))).tolist():
-            row = _upper_limit(candidate, when, int(rng.integers(1, 3)), rng)
-            row["diffmaglim"] = min(row["diffmaglim"], candidate["magpsf"] - rng.uniform(0.05, 0.5))
-            self._rows.append(row)
-            self._coverage += 1
+    def add_misses(self, candidate: Mapping[str, Any], exposures: Sequence[Exposure]) -> None:
+        """Remember the exposures since the last detection that did not show the object, as upper limits."""
+        for exposure in exposures:
+            self._rows.append(_upper_limit(candidate, Visit(exposure.mjd, exposure.band), exposure.limit_mag))
+        self._coverage += len(exposures)
 
 
 def _older_detections(target: Target, jd: float, limit_mag: float, rng: np.random.Generator) -> tuple[int, float]:
@@ -125,18 +118,17 @@ def _magnitude(change_njy: float) -> float:
     return 31.4 - 2.5 * math.log10(max(abs(change_njy), 1e-3))
 
 
-def _upper_limit(candidate: Mapping[str, Any], jd: float, fid: int, rng: np.random.Generator) -> Row:
-    mjd = jd - JD_MINUS_MJD
+def _upper_limit(candidate: Mapping[str, Any], visit: Visit, limit_mag: float) -> Row:
     copied = ("programpi", "programid", "rcid", "field", "magzpsci", "magzpscirms", "clrcoeff", "clrcounc", "rbversion")
     return {
         # The first of a record's nullable fields have no default; the rest fall back to theirs.
         **dict.fromkeys(("candid", "isdiffpos", "ra", "dec", "magpsf", "sigmapsf", "ranr", "decnr")),
         **{name: candidate[name] for name in copied},
-        "jd": round(jd, 7),
-        "fid": fid,
-        "pid": processing_id(mjd, candidate["rcid"]),
-        "nid": int(mjd - MJD_OF_FIRST_NIGHT),
-        "diffmaglim": candidate["diffmaglim"] + rng.normal(0.0, 0.3),
+        "jd": round(visit.mjd + JD_MINUS_MJD, 7),
+        "fid": FILTERS[visit.band],
+        "pid": processing_id(visit.mjd, candidate["rcid"]),
+        "nid": int(visit.mjd - MJD_OF_FIRST_NIGHT),
+        "diffmaglim": limit_mag,
     }
 
 

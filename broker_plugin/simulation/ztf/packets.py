@@ -10,6 +10,7 @@ import numpy as np
 from isal import igzip
 
 from broker_plugin.simulation import fits
+from broker_plugin.simulation.exposure import Exposure
 from broker_plugin.simulation.measure import position_error_arcsec
 from broker_plugin.simulation.scene import Scene
 from broker_plugin.simulation.subtraction import Stamp
@@ -42,6 +43,7 @@ class PacketWriter:
         self._letters = "".join(chr(97 + letter) for letter in rng.integers(0, 26, 7))
         self._catalogue_seed = int(rng.integers(2**63))
         self._history: History | None = None
+        self._misses: list[Exposure] = []
         self.object_id = ""
 
     def write(self, scene: Scene, rng: np.random.Generator) -> tuple[int, bytes]:
@@ -55,6 +57,10 @@ class PacketWriter:
         alert = self._alert(scene, rng)
         return alert["candid"], encode(alert)
 
+    def miss(self, exposure: Exposure) -> None:
+        """Remember an exposure after the first detection that did not show the object."""
+        self._misses.append(exposure)
+
     def _alert(self, scene: Scene, rng: np.random.Generator) -> dict[str, Any]:
         """The record: what the image determines is measured on it or follows from its truth, the rest is drawn."""
         candidate = self._candidate(scene, rng)
@@ -64,7 +70,8 @@ class PacketWriter:
             name_year = 17 + int((self._history.first_jd - _JD_OF_2017) / 365.25)
             self.object_id = f"ZTF{name_year:02d}{self._letters}"
         else:
-            self._history.pass_time(candidate, rng)
+            self._history.add_misses(candidate, self._misses)
+            self._misses.clear()
         candidate |= self._history.counts(candidate["jd"])
         rows = self._history.rows(candidate["jd"])
         self._history.add(candidate)
