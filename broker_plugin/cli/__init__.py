@@ -18,6 +18,7 @@ from broker_plugin.cli import (
     schema,
     simulate,
     train,
+    train_temporal,
     weights,
 )
 from broker_plugin.cli.program import program
@@ -40,3 +41,5 @@ for _command in (
 ):
     main.add_command(_command)
 train.train.add_command(designs.designs)
+train.train.add_command(train_temporal.temporal)
+train.train.add_command(train_temporal.recurrences)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -102,3 +102,27 @@ def bar(share: float, width: int, *, blocks: bool) -> str:
 def plural(count: int, noun: str) -> str:
     """``1 packet``, ``2,000 packets``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+@contextmanager
+def fit_progress(
+    screen: Console, what: str = "", unit: str = "iterations"
+) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar for a fit, with a line of how it goes; without a terminal, a line for each tenth of the work."""
+    if not screen.is_terminal:
+        shown = -1
+
+        def tell(done: int, total: int, text: str) -> None:
+            nonlocal shown
+            if (tenth := 10 * done // total) > shown:
+                shown = tenth
+                click.echo(f"{what}{done:,} of {total:,} {unit}: {text}", err=True)
+
+        yield tell
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
+    with Progress(*columns, console=screen, transient=True) as bar:
+        task = bar.add_task(f"{what}reading packets", total=None)
+        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=f"{what}{text}")

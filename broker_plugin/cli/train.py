@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from broker_plugin.cli.problems import UsageProblem, described, refuse_to_overwrite, require_extra, require_paths
-from broker_plugin.cli.terminal import console, plural, printable, table
+from broker_plugin.cli.terminal import console, fit_progress, plural, printable, table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -179,7 +178,7 @@ def stamp(
         for number, folder in enumerate(folders):
             what = "" if seeds == 1 else f"seed {number + 1} of {seeds}: "
             own = work if seeds == 1 else work / folder.name
-            with _progress(console(stderr=True), what) as progress:
+            with fit_progress(console(stderr=True), what) as progress:
                 manifests.append(fit(out=folder, seed=seed + number, work=own, progress=progress))
     except (ValueError, BundleError) as problem:
         raise UsageProblem(str(problem)) from problem
@@ -250,7 +249,7 @@ def search(
     fixed = {name: value for name, value in numbers.items() if value is not None}
     task = searching.SearchTask(packets, labels, survey, cache, seed, fixed)
     try:
-        with _progress(console(stderr=True), unit="trials") as progress:
+        with fit_progress(console(stderr=True), unit="trials") as progress:
             done = searching.search(task, study, trials, workers=workers, progress=progress)
         searching.write_best(done, task, study, out)
     except ValueError as problem:
@@ -343,25 +342,3 @@ def _where(manifest: Manifest, out: Path) -> str:
     if not manifest.files:
         return f"scores are in {printable(out)}; no bundle, since how the features were normalised is not known"
     return f"{manifest.label} is in {printable(out)}"
-
-
-@contextmanager
-def _progress(screen: Console, what: str = "", unit: str = "iterations") -> Iterator[Callable[[int, int, str], None]]:
-    """A bar with the last line of validation; without a terminal, a line for each tenth of the work."""
-    if not screen.is_terminal:
-        shown = -1
-
-        def tell(done: int, total: int, text: str) -> None:
-            nonlocal shown
-            if (tenth := 10 * done // total) > shown:
-                shown = tenth
-                click.echo(f"{what}{done:,} of {total:,} {unit}: {text}", err=True)
-
-        yield tell
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"), TimeRemainingColumn())
-    with Progress(*columns, console=screen, transient=True) as bar:
-        task = bar.add_task(f"{what}reading packets", total=None)
-        yield lambda done, total, text: bar.update(task, completed=done, total=total, description=f"{what}{text}")

@@ -86,6 +86,9 @@ class Counterpart:
         return _difference(self.w3_mag, self.w4_mag)
 
 
+_MEASURED = ("separation_arcsec", *(f"w{band}{kind}_mag" for kind in ("", "_err") for band in (1, 2, 3, 4)))
+
+
 class NotLookedUp(str, Enum):
     """Why a position was not looked up."""
 
@@ -123,6 +126,19 @@ class Match:
         if self.counterpart is not None:
             return "found"
         return "none_there" if self.not_looked_up is None else "not_looked_up"
+
+    def fields(self) -> dict[str, float | None]:
+        """What came of it as fields of an alert, for a model's features; None where there is no value.
+
+        ``allwise.looked_up`` and, where it is 1, ``allwise.found``, each 1 or 0; ``allwise.w1_mag`` to ``w4_mag``,
+        ``allwise.w1_err_mag`` to ``w4_err_mag`` and ``allwise.separation_arcsec`` as in `Counterpart`.
+        """
+        looked_up = self.not_looked_up is None
+        return {
+            "allwise.looked_up": float(looked_up),
+            "allwise.found": float(self.counterpart is not None) if looked_up else None,
+            **{f"allwise.{name}": getattr(self.counterpart, name, None) for name in _MEASURED},
+        }
 
 
 class Crossmatch(Protocol):

@@ -25,7 +25,7 @@ from broker_plugin.evaluation.examples import Label
 from broker_plugin.packets import PacketFiles, PacketReader
 from broker_plugin.packets.files import SUFFIXES
 from broker_plugin.tensors import make_batch, needed_fields, needs_history
-from broker_plugin.tensors.metadata import FeatureMatrix, features_of, source_values
+from broker_plugin.tensors.metadata import features_of, source_values
 from broker_plugin.training.presets import CLASSES, PREPROCESSING_VERSION, TAXONOMY, TAXONOMY_VERSION
 
 PROVENANCE_NAME = "cache.json"
@@ -65,15 +65,11 @@ class CachedAlerts:
 
     def features(self, specs: Sequence[FeatureSpec]) -> NDArray[np.float32]:
         """The features of all rows, (n, features), as the stage computes them."""
-        return self._matrix(specs).values
+        return features_of(self.sources_of(specs), specs).values
 
-    def missing(self, specs: Sequence[FeatureSpec]) -> NDArray[np.bool_]:
-        """Which features of which rows were not in the packets, (n, features)."""
-        flags = [[spec.name in names for spec in specs] for names in self._matrix(specs).imputed]
-        return np.array(flags, dtype=bool).reshape(len(flags), len(specs))
-
-    def _matrix(self, specs: Sequence[FeatureSpec]) -> FeatureMatrix:
-        return features_of(self.values[:, [self.sources.index(spec.source) for spec in specs]], specs)
+    def sources_of(self, specs: Sequence[FeatureSpec]) -> NDArray[np.float64]:
+        """What features are made of, (n, features), NaN where the packet has none."""
+        return self.values[:, [self.sources.index(spec.source) for spec in specs]]
 
 
 def cached_packets(
@@ -344,6 +340,6 @@ def _digest_of_labels(labels: Mapping[int, Label]) -> str:
 def _digest_of_code(folder: Path) -> str:
     """Over the modules of a part: synthetic alerts are others when the simulator is."""
     digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
+    for path in sorted(folder.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from broker_plugin.bundles import FeatureSpec
 from broker_plugin.evaluation.examples import Label
 from broker_plugin.tensors import LIGHT_CURVE
-from broker_plugin.tensors.metadata import missing_features
+from broker_plugin.tensors.metadata import features_of, missing_features
 from broker_plugin.training.cache import CachedAlerts
 
 TRUST_WEIGHT = {1: 1.0, 2: 1.0, 3: 0.5}
@@ -135,15 +135,20 @@ def held_out_by_object(labels: Sequence[Label], rng: np.random.Generator) -> NDA
 
 
 def standardised(
-    features: Sequence[FeatureSpec], median_fill: Collection[str], cached: CachedAlerts, rows: NDArray[np.int64]
+    features: Sequence[FeatureSpec], median_fill: Collection[str], raw: NDArray[np.float64]
 ) -> tuple[FeatureSpec, ...]:
-    """The features with fill, mean and standard deviation as these rows have them."""
-    raw = cached.features(features)[rows]
-    missing = cached.missing(features)[rows]
+    """The features with fill, mean and standard deviation as these values of their sources have them.
+
+    Parameters
+    ----------
+    raw
+        (n, features), NaN where missing.
+    """
+    matrix = features_of(raw, features)
     done = []
     for i, feature in enumerate(features):
-        present = ~missing[:, i]
-        column = raw[:, i].astype(np.float64)
+        present = np.array([feature.name not in imputed for imputed in matrix.imputed], dtype=bool)
+        column = matrix.values[:, i].astype(np.float64)
         if feature.name in median_fill and present.any():
             feature = replace(feature, fill=_untransformed(float(np.median(column[present])), feature))
         known = column[present] if present.any() else column

@@ -201,6 +201,33 @@ def fit_stamp_network(
     return fit.members
 
 
+def fit_on_simulation(
+    network: keras.Model,
+    simulated: Arrays,
+    rows: Rows,
+    *,
+    first: NDArray[np.float32],
+    options: FitOptions,
+    seed: int,
+    progress: Progress = lambda done, total, text: None,
+) -> None:
+    """Train one network, in place, on simulated alerts alone, for ``options.pretraining`` batches.
+
+    Parameters
+    ----------
+    rows
+        Those to learn from; the others are looked at now and then.
+    first
+        As for `fit_stamp_network`.
+    """
+    source = _Source(simulated, rows, options.batch_size)
+    others = np.setdiff1d(np.arange(len(simulated)), rows)
+    stage = _Stage(_PRETRAINING, 0, (source,), others, options.pretraining_rate, options.pretraining, 0.0)
+    classes = len(np.unique(simulated.truth))
+    fit = _Fit([network], simulated, classes, first, options, seed, progress, None, lambda checks: None)
+    fit.run([stage], resume=False)
+
+
 def predict(network: keras.Model, arrays: Arrays, rows: Rows | None = None) -> dict[str, np.ndarray]:
     """The network's outputs for all of ``arrays``, or for some rows."""
     rows = np.arange(len(arrays)) if rows is None else rows

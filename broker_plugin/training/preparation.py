@@ -280,7 +280,7 @@ def _manifest(
         classes=CLASSES,
         preprocessing_version=PREPROCESSING_VERSION,
         stamps=recipe.stamps[survey],
-        features=standardised(features, preset.median_fill, alerts.cached, true),
+        features=standardised(features, preset.median_fill, alerts.cached.sources_of(features)[true]),
         model=ModelSpec(signatures={"float32": ""}),
         exclusions=tuple(e for e in preset.exclusions if e.feature in {feature.name for feature in features}),
     )

@@ -14,6 +14,7 @@ from broker_plugin.evaluation.examples import load_examples, read_labels
 from broker_plugin.packets import PacketReader
 from broker_plugin.simulation import simulate_packets
 from broker_plugin.tensors import make_batch
+from broker_plugin.tensors.metadata import features_of
 from broker_plugin.training import cache
 from broker_plugin.training.cache import CachedAlerts, CacheWriter, cached_packets, cached_simulation, write_alerts
 from broker_plugin.training.presets import CLASSES, PRESETS
@@ -39,8 +40,7 @@ def test_the_tensors_are_those_that_the_stage_makes(alerts: Path, tmp_path: Path
     np.testing.assert_array_equal(cached.features(FEATURES), batch.features)
     assert cached.alert_ids.tolist() == [alert.identity.alert_id for alert in in_memory.alerts]
     assert [CLASSES[c] for c in cached.classes] == [label.class_name for label in in_memory.labels]
-    missing = [[f.name in names for f in FEATURES] for names in batch.imputed]
-    np.testing.assert_array_equal(cached.missing(FEATURES), missing)
+    assert features_of(cached.sources_of(FEATURES), FEATURES).imputed == batch.imputed
 
 
 def test_the_features_of_the_published_classifier_are_there_too(alerts: Path, tmp_path: Path) -> None:

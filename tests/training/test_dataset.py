@@ -37,8 +37,8 @@ def test_weak_labels_count_less(labelled: LabelledAlerts) -> None:
 
 def test_standardised_features_have_mean_zero_and_spread_one(labelled: LabelledAlerts) -> None:
     preset = PRESETS["ztf"]
-    rows = np.arange(len(labelled))
-    features = standardised(preset.features, preset.median_fill, labelled.cached, rows)
+    raw = labelled.cached.sources_of(preset.features)
+    features = standardised(preset.features, preset.median_fill, raw)
     magpsf = labelled.arrays(features, as_sent=True).features[:, [f.name for f in features].index("magpsf")]
     assert abs(magpsf.mean()) < 0.01
     assert magpsf.std() == pytest.approx(1.0, abs=0.01)

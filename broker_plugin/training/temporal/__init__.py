@@ -1,0 +1,1 @@
+"""Training temporal classifiers: several detections of one object in, one answer out."""
