@@ -40,7 +40,7 @@ def trunk_of(network: keras.Model, mean: NDArray[np.float32], spread: NDArray[np
 
 def seen_by(network: keras.Model, stamps: Any) -> Any:
     """What a stamp network has seen in stamps, (n, embedding), before any metadata join."""
-    none = ops.zeros((ops.shape(stamps)[0], network.inputs[1].shape[1]))
+    none = ops.repeat(ops.zeros_like(stamps[:, 0, 0, :1]), network.inputs[1].shape[1], axis=1)
     return network([stamps, none], training=False)[EMBEDDING][:, :-_KNOWN_UNITS]
 
 

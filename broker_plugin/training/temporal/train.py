@@ -380,8 +380,8 @@ def _seen(network: keras.Model) -> Any:
 
 def _embedded(embed: Any, stamps: NDArray[Any]) -> NDArray[np.float32]:
     parts = [
-        keras.ops.convert_to_numpy(embed(stamps[start : start + _EMBEDDED_AT_A_TIME].astype(np.float32)))
-        for start in range(0, len(stamps), _EMBEDDED_AT_A_TIME)
+        keras.ops.convert_to_numpy(embed(keras.ops.convert_to_tensor(chunk.astype(np.float32))))
+        for chunk in np.split(stamps, range(_EMBEDDED_AT_A_TIME, len(stamps), _EMBEDDED_AT_A_TIME))
     ]
     return np.concatenate(parts)
 
