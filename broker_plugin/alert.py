@@ -5,7 +5,7 @@ This module is a leaf: it imports nothing of the package, and every part may imp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -185,3 +185,12 @@ class Rejected:
     reason: Reason
     detail: str
     digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectUpdate:
+    """An object that gained a detection; ``alerts`` are its packets, in any order, where the broker keeps them."""
+
+    object_id: str
+    survey: str
+    alerts: Sequence[bytes | Mapping[str, Any] | Alert] | None = None

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import pluggy
 
 from broker_plugin.alert import Alert
+from broker_plugin.alert import ObjectUpdate as ObjectUpdate  # part of the contract, though the stage knows it too
 from broker_plugin.records.record import ClassificationRecord
 
 PROJECT_NAME = "broker_plugin"
@@ -43,18 +44,14 @@ class StageInfo:
 
 @dataclass(frozen=True, slots=True)
 class AlertContext:
-    """What a broker knows of a batch and the packets don't say: the topic or file they came from."""
+    """What a broker knows of a batch and the packets don't say.
+
+    ``source`` is the topic or file they came from; ``fields`` is what it knows of each alert, for ``on_alerts``: its
+    AllWISE counterpart, as ``docs/crossmatch.md`` has it, or None.
+    """
 
     source: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectUpdate:
-    """An object that gained a detection; ``alerts`` are its packets, oldest first, where the broker keeps them."""
-
-    object_id: str
-    survey: str
-    alerts: Sequence[AlertInput] | None = None
+    fields: Sequence[Mapping[str, Any] | None] | None = None
 
 
 class BrokerPluginSpec:

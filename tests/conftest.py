@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from . import objects, temporal_bundle
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 EXAMPLES = REPOSITORY / "examples" / "packets"
 
@@ -22,6 +24,21 @@ def tiny_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for survey in ("ztf", "rubin"):
         _write_tiny_bundle(root / f"tiny-{survey}" / "0.1.0", survey)
     return root
+
+
+@pytest.fixture(scope="session")
+def temporal_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of bundles, ``tiny-temporal-ztf/0.1.0`` and ``tiny-temporal-rubin/0.1.0``: untrained networks."""
+    root = tmp_path_factory.mktemp("temporal-weights")
+    for survey in ("ztf", "rubin"):
+        temporal_bundle.write(root / f"tiny-temporal-{survey}" / "0.1.0", survey)
+    return root
+
+
+@pytest.fixture(scope="session")
+def object_packets(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Four packets of one object of ZTF, as files, in order of time."""
+    return objects.write(tmp_path_factory.mktemp("object"), 4)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,6 +15,8 @@ ORDER = (
     "crossmatch",
     "models",
     "records",
+    "classifiers",
+    "following",
     "stage",
     "hookspecs",
     "plugin",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from broker_plugin.alert import ObjectUpdate
 from broker_plugin.records.record import ClassificationRecord
 from broker_plugin.records.validation import validate_record
 from broker_plugin.stage import Stage, load_stage
@@ -62,6 +63,19 @@ def test_damaged_packets_each_have_a_record(stage, synthetic):
 
 def test_damaged_real_packets_each_have_a_record(stage, real):
     assert check(stage, real, range(500)).keys() >= {"ok", "error"}
+
+
+def test_damaged_packets_each_have_a_record_of_their_object(temporal_weights, synthetic):
+    bundles = [str(path) for path in sorted(temporal_weights.glob("*/*"))]
+    stage = load_stage(bundles, device="cpu", max_batch=BATCH, history="memory:")
+    statuses: Counter[str] = Counter()
+    for start in range(0, 512, BATCH):
+        batch = [damaged(synthetic, seed) for seed in range(start, start + BATCH)]
+        updates = [ObjectUpdate(str(seed % 3), "ztf", [packet]) for seed, packet in enumerate(batch)]
+        for records in [*stage.on_alerts(batch, follow=True), *stage.on_object_updates(updates)]:
+            assert len(records) == 1 and validate_record(records[0]) == []
+            statuses[records[0].status] += 1
+    assert statuses.keys() == {"ok", "skipped", "error"}
 
 
 @pytest.mark.slow

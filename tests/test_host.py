@@ -20,8 +20,11 @@ import pytest
 from broker_plugin.alert import Identity, Reason
 from broker_plugin.hookspecs import AlertContext, ObjectUpdate, StageInfo, hookimpl
 from broker_plugin.host import Batcher, Host, LoadFailure
+from broker_plugin.plugin import BrokerPlugin
 from broker_plugin.records.build import Producer, unclassified
 from broker_plugin.records.record import ClassificationRecord
+
+from . import objects
 
 ROOT = Path(__file__).parents[1]
 GENEROUS_S = 30.0  # for what ought to take milliseconds, on a machine that others use
@@ -278,6 +281,22 @@ def test_object_updates() -> None:
     assert results[1][1].record_id != results[2][1].record_id
     with make_host(Batch("alerts-only")) as host:
         assert host.on_object_updates(updates) == [[], [], []]
+
+
+def test_our_own_plugin_follows_objects(tiny_weights: Path, temporal_weights: Path) -> None:
+    bundles = ["tiny-ztf", str(temporal_weights / "tiny-temporal-ztf" / "0.1.0")]
+    settings = {"bundles": bundles, "weights": tiny_weights, "device": "cpu", "history": "memory:", "follow": True}
+    host = Host({"broker-plugin": settings}, load=())
+    assert host.register(BrokerPlugin(), "broker-plugin"), host.failures
+    with host:
+        results = host.on_alerts(objects.packets(3))
+        updates = [ObjectUpdate(objects.OBJECT, "ztf"), ObjectUpdate("7", "rubin")]
+        [[known], [unknown]] = host.on_object_updates(updates, AlertContext(source="topic"))
+    assert [[(r.kind, r.detections_used) for r in records if r.kind == "temporal"] for records in results] == [
+        [("temporal", 3)]
+    ] * 3
+    assert (known.status, known.detections_used, known.source) == ("ok", 3, "topic")
+    assert (unknown.kind, unknown.reason) == ("stage", "unsupported_survey")
 
 
 def test_many_threads_may_call() -> None:

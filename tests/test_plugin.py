@@ -19,7 +19,7 @@ import pytest
 from broker_plugin import plugin as plugin_module
 from broker_plugin._version import __version__
 from broker_plugin.alert import Identity, Reason
-from broker_plugin.hookspecs import AlertContext, BrokerPluginSpec, StageInfo
+from broker_plugin.hookspecs import AlertContext, BrokerPluginSpec, ObjectUpdate, StageInfo
 from broker_plugin.plugin import BrokerPlugin
 from broker_plugin.records.build import Producer, unclassified
 
@@ -35,13 +35,26 @@ needs_stage = pytest.mark.skipif(
 class FakeStage:
     """Says of each alert only that it saw it; ``b"known"`` comes with a source of its own."""
 
-    surveys = ("ztf",)
+    manifests = (SimpleNamespace(survey="ztf", kind="stamp"),)
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
         self.batches: list[list[Any]] = []
+        self.asked: list[tuple[bool, Any]] = []
+        self.closed = 0
 
-    def on_alerts(self, alerts):
+    def require_following(self) -> None:
+        if self.options["bundles"] == ["stamp"]:
+            raise ValueError("objects can't be followed")
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def on_object_updates(self, updates):
+        return self.on_alerts([update.object_id for update in updates])
+
+    def on_alerts(self, alerts, follow=False, fields=None):
+        self.asked.append((follow, fields))
         self.batches.append(list(alerts))
         now = datetime.now(timezone.utc)
         return [
@@ -84,7 +97,8 @@ def plugin() -> BrokerPlugin:
 def test_info_before_setup_is_read_from_the_manifests(
     plugin: BrokerPlugin, stages: list[FakeStage], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bundles = [SimpleNamespace(manifest=SimpleNamespace(survey=survey)) for survey in ("ztf", "rubin", "ztf")]
+    kinds = (("ztf", "stamp"), ("rubin", "stamp"), ("ztf", "temporal"))
+    bundles = [SimpleNamespace(manifest=SimpleNamespace(survey=survey, kind=kind)) for survey, kind in kinds]
     monkeypatch.setattr(plugin_module, "find_bundles", lambda: bundles)
     assert plugin.broker_plugin_info() == StageInfo("broker-plugin", __version__, 1, ("rubin", "ztf"), True, 1)
     assert not stages
@@ -92,7 +106,16 @@ def test_info_before_setup_is_read_from_the_manifests(
 
 def test_info_after_setup_tells_what_is_loaded(plugin: BrokerPlugin, stages: list[FakeStage]) -> None:
     plugin.broker_plugin_setup({})
-    assert plugin.broker_plugin_info().surveys == ("ztf",)
+    info = plugin.broker_plugin_info()
+    assert (info.surveys, info.min_detections) == (("ztf",), 1)
+
+
+def test_a_stage_of_temporal_classifiers_alone_needs_two_detections(
+    plugin: BrokerPlugin, stages: list[FakeStage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin.broker_plugin_setup({})
+    monkeypatch.setattr(stages[0], "manifests", (SimpleNamespace(survey="ztf", kind="temporal"),))
+    assert plugin.broker_plugin_info().min_detections == 2
 
 
 def test_works_with_a_brokers_own_manager(plugin: BrokerPlugin, stages: list[FakeStage]) -> None:
@@ -106,7 +129,10 @@ def test_works_with_a_brokers_own_manager(plugin: BrokerPlugin, stages: list[Fak
     [records] = manager.hook.on_alert(alert=b"c", context=None)
     assert [r.detail for r in records] == ["b'c'"]
     assert stages[0].batches == [[b"a", b"b"], [b"c"]]
-    assert manager.hook.on_object_updates(updates=[], context=None) == []
+    [results] = manager.hook.on_object_updates(updates=[ObjectUpdate("ZTF18a", "ztf")], context=None)
+    assert [[r.detail for r in records] for records in results] == [["'ZTF18a'"]]
+    [records] = manager.hook.on_object_update(update=ObjectUpdate("ZTF18b", "ztf"), context=None)
+    assert [r.detail for r in records] == ["'ZTF18b'"]
     manager.hook.broker_plugin_teardown()
 
 
@@ -135,6 +161,7 @@ def test_setup_again_loads_anew_and_a_failure_keeps_the_old(plugin: BrokerPlugin
     plugin.broker_plugin_setup({"device": "cpu"})
     plugin.on_alerts([b"b"], None)
     assert [stage.batches for stage in stages] == [[[b"a"]], [[b"b"]]]
+    assert [stage.closed for stage in stages] == [1, 0]
 
 
 def test_call_before_setup_or_after_teardown_raises(plugin: BrokerPlugin, stages: list[FakeStage]) -> None:
@@ -143,6 +170,7 @@ def test_call_before_setup_or_after_teardown_raises(plugin: BrokerPlugin, stages
     plugin.broker_plugin_setup({})
     plugin.broker_plugin_teardown()
     plugin.broker_plugin_teardown()
+    assert stages[0].closed == 1
     with pytest.raises(RuntimeError, match="broker_plugin_setup"):
         plugin.on_alert(b"a", None)
 
@@ -167,6 +195,31 @@ def test_context_fills_in_the_source(plugin: BrokerPlugin, stages: list[FakeStag
     assert [records[0].source for records in plugin.on_alerts(alerts, AlertContext())] == [None, "night.tar/1.avro"]
 
 
+def test_context_brings_the_brokers_fields(plugin: BrokerPlugin, stages: list[FakeStage]) -> None:
+    plugin.broker_plugin_setup({})
+    plugin.on_alerts([b"a"], AlertContext(fields=[{"w1mpro": 11.0}]))
+    assert stages[0].asked == [(False, [{"w1mpro": 11.0}])]
+
+
+def test_objects_are_followed_where_the_configuration_says_so(plugin: BrokerPlugin, stages: list[FakeStage]) -> None:
+    plugin.broker_plugin_setup({"follow": True})
+    plugin.on_alerts([b"a"], None)
+    plugin.broker_plugin_setup({"follow": False})
+    plugin.on_alerts([b"a"], None)
+    assert [stage.asked for stage in stages] == [[(True, None)], [(False, None)]]
+
+
+def test_setup_refuses_to_follow_where_that_can_not_be(plugin: BrokerPlugin, stages: list[FakeStage]) -> None:
+    with pytest.raises(ValueError, match="can't be followed"):
+        plugin.broker_plugin_setup({"follow": True, "bundles": ["stamp"]})
+
+
+def test_context_fills_in_the_source_of_updates(plugin: BrokerPlugin, stages: list[FakeStage]) -> None:
+    plugin.broker_plugin_setup({})
+    [[record]] = plugin.on_object_updates([ObjectUpdate("ZTF18a", "ztf")], AlertContext(source="topic"))
+    assert record.source == "topic"
+
+
 def test_the_entry_points_target() -> None:
     assert isinstance(plugin_module.plugin, BrokerPlugin)
 
@@ -176,7 +229,10 @@ def test_real_stage_documents_its_config_keys() -> None:
     from broker_plugin.stage import load_stage
 
     section = DOCS.read_text().split("## Configuration")[1].split("\n## ")[0]
-    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(inspect.signature(load_stage).parameters)
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == [
+        *inspect.signature(load_stage).parameters,
+        "follow",
+    ]
 
 
 @needs_stage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,6 +40,18 @@ _PASSED_OVER_SHOWN = 3
 @model_options
 @click.option("--batch", type=click.IntRange(min=1), default=128, show_default=True, help="Packets at a time.")
 @packet_options
+@click.option("--follow", is_flag=True, help="Say of each alert's object too what it is, by all its detections.")
+@click.option(
+    "--store",
+    metavar="ADDRESS",
+    help="Where --follow remembers objects: memory:, sqlite:PATH or redis://HOST:PORT/DATABASE.  [default: memory:]",
+)
+@click.option(
+    "--allwise",
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="AllWISE catalogue for --follow, made by broker-plugin crossmatch build.",
+)
 @click.option("--strict", is_flag=True, help="End with status 3 if any record has status error.")
 @click.option("-q", "--quiet", is_flag=True, help="No progress bar and no summary.")
 @click.pass_context
@@ -50,6 +62,9 @@ def classify(
     out: str,
     bundles: tuple[str, ...],
     batch: int,
+    follow: bool,
+    store: str | None,
+    allwise: Path | None,
     strict: bool,
     quiet: bool,
     **options: Any,
@@ -59,19 +74,25 @@ def classify(
     Each packet gets one record from each classifier of its survey, also where it can't be read. The summary goes
     to standard error. Ends with 0 where every packet got its records.
 
+    With --follow, temporal classifiers speak too: of each packet's object, as it is known once its batch is read.
+    They look at the light curves in the packets, and at what --store remembers of packets read before. Without it,
+    temporal bundles are not loaded unless --bundle names them.
+
     \b
     For example:
       broker-plugin classify examples/packets -o records.jsonl
       broker-plugin classify night.tar.gz -o night.parquet --bundle stamp-ztf --strict
       broker-plugin classify packets/ -o - | jq .class_name
+      broker-plugin classify night.tar.gz -o night.avro --follow --store sqlite:objects.db
     """
     require_paths(paths)
     require_registry(options["schema_registry"], options["schema_cache"])
+    options |= _following_options(follow, store, allwise)
     writer = _open(out)
     _refuse_no_packets(paths)
     screen = console(stderr=True)
     begun = time.perf_counter()
-    stage = _load(bundles, batch, screen, quiet, options)
+    stage = context.with_resource(closing(_load(bundles, batch, screen, quiet, options)))
     load_s = time.perf_counter() - begun
 
     files = _packet_files(paths, stage)
@@ -81,7 +102,7 @@ def classify(
     begun = time.perf_counter()
     try:
         with writer, _progress(screen, files, show_bar) as advance:
-            _run(stage, files, batch, writer, tally, advance)
+            _run(stage, files, batch, follow, writer, tally, advance)
             if tally.packets == 0:
                 raise UsageProblem(_no_packets(paths, files))
     except KeyboardInterrupt:
@@ -114,10 +135,9 @@ class Tally:
         self.packets = 0
         self._outcomes: Counter[tuple[str, str, str]] = Counter()  # classifier, status, reason
         self._first: dict[tuple[str, str, str], str] = {}
-        manifests = [classifier.manifest for classifier in stage.classifiers]
-        self._class_names = tuple(dict.fromkeys(name for manifest in manifests for name in manifest.classes))
+        self._class_names = tuple(dict.fromkeys(name for manifest in stage.manifests for name in manifest.classes))
         self._classes: dict[str, Counter[str]] = {
-            manifest.label: Counter(dict.fromkeys(manifest.classes, 0)) for manifest in manifests
+            manifest.label: Counter(dict.fromkeys(manifest.classes, 0)) for manifest in stage.manifests
         }
 
     @property
@@ -171,6 +191,17 @@ def _open(out: str) -> RecordWriter:
         raise UsageProblem(str(problem)) from problem
 
 
+def _following_options(follow: bool, store: str | None, allwise: Path | None) -> dict[str, Any]:
+    """What `load_stage` has to know to follow objects."""
+    if not follow:
+        for option, value in (("--store", store), ("--allwise", allwise)):
+            if value is not None:
+                raise UsageProblem(f"{option} is for following objects: give --follow too")
+        return {}
+    # No deadline: these packets wait for nobody, and what is said of them should not depend on the day's load.
+    return {"history": store or "memory:", "allwise": allwise, "allwise_timeout_s": None}
+
+
 def _load(bundles: tuple[str, ...], batch: int, screen: Console, quiet: bool, options: dict[str, Any]) -> Stage:
     from broker_plugin.bundles.store import search
     from broker_plugin.stage import load_stage
@@ -219,6 +250,7 @@ def _run(
     stage: Stage,
     files: PacketFiles,
     batch: int,
+    follow: bool,
     writer: RecordWriter,
     tally: Tally,
     advance: Callable[[int], None],
@@ -227,7 +259,7 @@ def _run(
 
     try:
         for packets in _batches(files, batch):
-            for records in stage.on_alerts(packets):
+            for records in stage.on_alerts(packets, follow=follow):
                 writer.write(records)
                 tally.add(records)
             advance(tally.packets)

@@ -85,7 +85,7 @@ def _bundle(alert: Alert, name: str | None, weights: Path | None) -> Bundle:
                     f"{chosen.manifest.label} is for {chosen.manifest.survey} alerts; this is of {survey}"
                 )
             return chosen
-        found = [bundle for bundle in find_bundles(weights) if bundle.manifest.survey == survey]
+        found = [b for b in find_bundles(weights) if (b.manifest.survey, b.manifest.kind) == (survey, "stamp")]
         if len(found) != 1:
             names = ", ".join(bundle.manifest.name for bundle in found) or "none"
             raise UsageProblem(f"classifiers found for survey {survey}: {names}; name one with --bundle")

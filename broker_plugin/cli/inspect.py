@@ -91,8 +91,10 @@ def _bundles(survey: str | None, options: dict[str, Any]) -> list[Bundle]:
     from broker_plugin.bundles import find_bundles, load
 
     with told_as_usage():
-        named = [load(name, options["weights"]) for name in options["bundles"]]
-        return [bundle for bundle in named or find_bundles(options["weights"]) if bundle.manifest.survey == survey]
+        bundles = [load(name, options["weights"]) for name in options["bundles"]]
+        if not bundles:
+            bundles = [bundle for bundle in find_bundles(options["weights"]) if bundle.manifest.kind == "stamp"]
+        return [bundle for bundle in bundles if bundle.manifest.survey == survey]
 
 
 def _ask(alert: Alert, bundles: Sequence[Bundle], options: dict[str, Any]) -> list[ClassificationRecord]:

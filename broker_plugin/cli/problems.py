@@ -34,11 +34,12 @@ def told_as_usage() -> Iterator[None]:
     traceback.
     """
     from broker_plugin.bundles import BundleError
+    from broker_plugin.history import HistoryError
     from broker_plugin.models import DeviceError
 
     try:
         yield
-    except (BundleError, DeviceError, ValueError, ImportError) as problem:
+    except (BundleError, DeviceError, HistoryError, ValueError, ImportError) as problem:
         raise UsageProblem(str(problem)) from problem
     except OSError as problem:
         raise UsageProblem(described(problem)) from problem

@@ -68,7 +68,8 @@ def realism(
 
     screen = console(stderr=True)
     with told_as_usage(), screen.status("reading and simulating") as status:
-        manifest = next((b.manifest for b in find_verified(weights) if b.manifest.survey == survey), None)
+        manifests = [bundle.manifest for bundle in find_verified(weights) if bundle.manifest.kind == "stamp"]
+        manifest = next((manifest for manifest in manifests if manifest.survey == survey), None)
         if manifest is None:
             raise UsageProblem(f"no bundle for {survey} is found, whose features could be compared")
         real = _real(packets, labels, manifest)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from broker_plugin.models.runtime import Model
+from broker_plugin.models.stamp import Model
 
 
 def megaflops(model: Model) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from broker_plugin.models.runtime import Model
+from broker_plugin.models.stamp import Model
 
 
 def stamp_gradients(

@@ -21,7 +21,7 @@ from broker_plugin.alert import Alert, AlertError, Detection, Reason
 from broker_plugin.bundles import FeatureSpec, Manifest
 from broker_plugin.history import RememberedDetection
 from broker_plugin.tensors.light_curve import AB_ZERO_POINT_NJY, flux_njy
-from broker_plugin.tensors.metadata import features_of, needed_fields, source_values
+from broker_plugin.tensors.metadata import DERIVED, features_of, needed_fields, source_values
 from broker_plugin.tensors.stamps import fill_stamps
 
 Column = NDArray[np.float64]
@@ -32,7 +32,8 @@ FIELDS = frozenset({"magpsf", "isdiffpos", "sigmapsf", "psfFlux", "psfFluxErr"})
 
 ALLWISE = "allwise."
 """What sources of the AllWISE counterpart begin with; the stage puts them beside an alert's own fields."""
-LOOKED_UP = "allwise.looked_up"
+LOOKED_UP, FOUND = "allwise.looked_up", "allwise.found"
+"""1 or 0: whether the alert's position was looked up, and whether a source is there."""
 
 _MEASURED = ("from_packet", "flux_njy", "flux_error_njy")
 """What is kept of every detection; the first is 1 of an alert's own detection, and 0 of one from a history."""
@@ -67,6 +68,8 @@ class SequenceBatch:
         Row number to why that object can't be classified.
     detections_used
         Number of detections of each object, (objects,).
+    used
+        For each object the detections that its tensors were made of, earliest first.
     """
 
     stamps: NDArray[np.float32]
@@ -77,6 +80,7 @@ class SequenceBatch:
     imputed: list[tuple[str, ...]]
     problems: dict[int, AlertError]
     detections_used: NDArray[np.int64]
+    used: list[list[RememberedDetection]]
 
 
 class DetectionForm:
@@ -88,6 +92,8 @@ class DetectionForm:
         Of the model.
     sources
         What the values of a `RememberedDetection` are, in their order.
+    uses_allwise
+        Whether any of them is of the AllWISE counterpart.
     digest
         Tells stores of one form from those of another: two models whose detections are prepared alike share one.
     """
@@ -98,8 +104,11 @@ class DetectionForm:
         self.manifest = manifest
         self.sequence = manifest.sequence
         self._of_each = tuple(f.source for f in manifest.sequence.features if f.source not in SEQUENCE)
-        self._of_alert = tuple(dict.fromkeys(feature.source for feature in manifest.features))
+        of_alert = dict.fromkeys(feature.source for feature in manifest.features)
+        # First, since a store keeps the greatest of two rows of one alert: that which was looked up.
+        self._of_alert = tuple(sorted(of_alert, key=lambda source: source != LOOKED_UP))
         self.sources = (*_MEASURED, *self._of_each, *self._of_alert)
+        self.uses_allwise = any(map(is_of_allwise, self._of_alert))
         prepared = [manifest.survey, manifest.preprocessing_version, vars(manifest.stamps), self.sources]
         self.digest = hashlib.sha256(json.dumps(prepared).encode()).hexdigest()[:16]
 
@@ -193,7 +202,10 @@ class RawSequences:
 
 def raw_sequences(objects: Sequence[Sequence[RememberedDetection]], form: DetectionForm) -> RawSequences:
     """The detections of objects as numbers; see `make_sequences`."""
-    shown = [_latest(detections, form.sequence.length) for detections in objects]
+    return _raw([_latest(detections, form.sequence.length) for detections in objects], form)
+
+
+def _raw(shown: Sequence[Sequence[RememberedDetection]], form: DetectionForm) -> RawSequences:
     measured = _Measurements(shown, form)
     stamped = [
         (row, slot, detection.stamps)
@@ -208,7 +220,9 @@ def raw_sequences(objects: Sequence[Sequence[RememberedDetection]], form: Detect
     return RawSequences(
         detections=measured.sources(),
         present=measured.present,
-        latest=np.array([_of_latest_alert(detections, form) for detections in shown]).reshape(len(shown), -1),
+        latest=np.array([_of_latest_alert(detections, form) for detections in shown]).reshape(
+            len(shown), len(form.manifest.features)
+        ),
         stamps=stamps,
         places=np.array([(row, slot) for row, slot, _ in stamped], dtype=np.int64).reshape(-1, 2),
     )
@@ -216,7 +230,8 @@ def raw_sequences(objects: Sequence[Sequence[RememberedDetection]], form: Detect
 
 def make_sequences(objects: Sequence[Sequence[RememberedDetection]], form: DetectionForm) -> SequenceBatch:
     """The tensors of objects of which these detections are kept, in any order.  Every number in them is finite."""
-    raw = raw_sequences(objects, form)
+    shown = [_latest(detections, form.sequence.length) for detections in objects]
+    raw = _raw(shown, form)
     of_alert = features_of(raw.latest, form.manifest.features)
     used = raw.present.sum(axis=1)
     problems = dict(of_alert.problems)
@@ -232,7 +247,25 @@ def make_sequences(objects: Sequence[Sequence[RememberedDetection]], form: Detec
         imputed=of_alert.imputed,
         problems=problems,
         detections_used=used,
+        used=shown,
     )
+
+
+def has_counterpart(detections: Sequence[RememberedDetection], form: DetectionForm) -> bool | None:
+    """Whether AllWISE has a source at an object, by that alert whose look-up the object's features are made of.
+
+    Parameters
+    ----------
+    detections
+        As `SequenceBatch.used` has them.
+
+    Returns
+    -------
+    bool or None
+        None where no alert of the object was looked up.
+    """
+    values = _looked_up(_of_alerts(detections), form)
+    return None if values is None else bool(values[form.sources.index(FOUND)] == 1.0)
 
 
 def detection_features(raw: RawSequences, features: Sequence[FeatureSpec]) -> NDArray[np.float32]:
@@ -367,14 +400,30 @@ def _is_from_packet(detection: RememberedDetection) -> bool:
 
 def _of_latest_alert(detections: Sequence[RememberedDetection], form: DetectionForm) -> Column:
     """The sources of the model's features as the latest alert has them; of AllWISE, the latest that was looked up."""
-    own = [detection.values for detection in detections if _is_from_packet(detection)]
+    own = _of_alerts(detections)
     latest = own[-1] if own else np.full(len(form.sources), np.nan, dtype=np.float32)
-    looked_up = latest
-    if LOOKED_UP in form.sources:
-        column = form.sources.index(LOOKED_UP)
-        looked_up = next((values for values in reversed(own) if values[column] == 1.0), latest)
-    sources = [(form.sources.index(f.source), f.source.startswith(ALLWISE)) for f in form.manifest.features]
+    looked_up = _looked_up(own, form)
+    looked_up = latest if looked_up is None else looked_up
+    sources = [(form.sources.index(f.source), is_of_allwise(f.source)) for f in form.manifest.features]
     return np.array([(looked_up if of_allwise else latest)[column] for column, of_allwise in sources], dtype=np.float64)
+
+
+def _of_alerts(detections: Sequence[RememberedDetection]) -> list[NDArray[np.float32]]:
+    """The values of an object's alerts, earliest first."""
+    return [detection.values for detection in detections if _is_from_packet(detection)]
+
+
+def _looked_up(own: Sequence[NDArray[np.float32]], form: DetectionForm) -> NDArray[np.float32] | None:
+    """The values of the latest alert that was looked up in AllWISE."""
+    if LOOKED_UP not in form.sources:
+        return None
+    column = form.sources.index(LOOKED_UP)
+    return next((values for values in reversed(own) if values[column] == 1.0), None)
+
+
+def is_of_allwise(source: str) -> bool:
+    fields = DERIVED[source].fields if source in DERIVED else (source,)
+    return any(field.startswith(ALLWISE) for field in fields)
 
 
 def _flux_error_njy(fields: Any, flux: float | None) -> float:

@@ -118,17 +118,84 @@ def test_a_broken_bundle_is_told(run: Run, tiny_weights: Path, ztf_packet: Path,
     assert "passed over a broken bundle" in result.stderr
 
 
+# Following objects
+
+
+@pytest.fixture
+def temporal(tiny_weights: Path, temporal_weights: Path) -> Options:
+    """Options that choose the tiny bundles, a temporal one among them."""
+    folder = temporal_weights / "tiny-temporal-ztf" / "0.1.0"
+    return ("--weights", str(tiny_weights), "--bundle", "tiny-ztf", "--bundle", str(folder))
+
+
+def test_objects_are_followed(run: Run, temporal: Options, object_packets: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "records.jsonl"
+    result = run("classify", *object_packets, EXAMPLES / "ztf", "-o", out, *temporal, "--follow")
+    assert result.exit_code == 0
+    assert list(validate_file(out)) == []
+    records = [record for record in read_records(out) if record["kind"] == "temporal"]
+    assert [(r["status"], r["detections_used"], r["allwise"]) for r in records[:4]] == [("ok", 4, "absent")] * 4
+    lines = [" ".join(line.split()) for line in result.stderr.splitlines()]
+    assert any(line.startswith("tiny-temporal-ztf/0.1.0 ok ") for line in lines)
+    assert any(line.startswith("tiny-temporal-ztf/0.1.0 skipped too_few_detections ") for line in lines)
+    assert any(line.startswith("24 packets, 48 records in ") for line in lines)
+
+
+def test_a_store_remembers_from_one_run_to_the_next(
+    run: Run, temporal: Options, object_packets: list[Path], tmp_path: Path
+) -> None:
+    arguments = ("-o", tmp_path / "out.jsonl", *temporal, "--follow", "--store", f"sqlite:{tmp_path / 'objects.db'}")
+    assert run("classify", object_packets[0], *arguments).exit_code == 0
+    assert run("classify", object_packets[1], *arguments).exit_code == 0
+    assert run("classify", object_packets[3], *arguments).exit_code == 0
+    stamp, temporal_record = read_records(tmp_path / "out.jsonl")
+    assert (stamp["kind"], temporal_record["detections_used"], temporal_record["stamps_used"]) == ("stamp", 4, 9)
+
+
+def test_without_following_nothing_is_said_of_objects(
+    run: Run, temporal: Options, object_packets: list[Path], tmp_path: Path
+) -> None:
+    assert run("classify", *object_packets, "-o", tmp_path / "out.jsonl", *temporal).exit_code == 0
+    assert [record["kind"] for record in read_records(tmp_path / "out.jsonl")] == ["stamp"] * 4
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--store", "memory:"], "--store is for following objects: give --follow too"),
+        (["--allwise", "."], "--allwise is for following objects: give --follow too"),
+        (["--follow", "--store", "nonesuch/objects.db"], "nonesuch/objects.db: there is no folder"),
+        (["--follow", "--store", "ftp://objects"], "names no store"),
+        (["--follow", "--allwise", "."], "properties"),
+    ],
+)
+def test_settings_for_following_that_cannot_be(
+    run: Run, temporal: Options, ztf_packet: Path, tmp_path: Path, options: list[str], said: str
+) -> None:
+    result = run("classify", ztf_packet, "-o", tmp_path / "out.avro", *temporal, *options)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_following_needs_a_temporal_bundle(run: Run, tiny: Options, ztf_packet: Path, tmp_path: Path) -> None:
+    result = run("classify", ztf_packet, "-o", tmp_path / "out.avro", *tiny, "--follow")
+    assert result.exit_code == 2
+    assert "need a temporal classifier, and none is loaded" in result.stderr
+
+
 def test_an_interrupt_leaves_no_half_file(
     run: Run, tiny: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     original = broker_plugin.stage.Stage.on_alerts
     calls = []
 
-    def interrupted(self, alerts):  # type: ignore[no-untyped-def]
+    def interrupted(self, alerts, **named):  # type: ignore[no-untyped-def]
         calls.append(len(alerts))
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return original(self, alerts)
+        return original(self, alerts, **named)
 
     monkeypatch.setattr(broker_plugin.stage.Stage, "on_alerts", interrupted)
     arguments = ("classify", EXAMPLES / "ztf", *tiny, "--batch", 8)

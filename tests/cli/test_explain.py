@@ -15,6 +15,18 @@ def test_the_tables(run: Run, tiny_weights: Path, ztf_packet: Path) -> None:
         assert said in result.stdout
 
 
+def test_a_temporal_bundle_that_is_found_is_passed_over(run: Run, temporal_weights: Path, ztf_packet: Path) -> None:
+    result = run("explain", ztf_packet, "--weights", temporal_weights)
+    assert result.exit_code == 0, result.output
+    assert "stamp-ztf/" in result.stdout
+
+
+def test_a_temporal_bundle_can_not_be_explained(run: Run, temporal_weights: Path, ztf_packet: Path) -> None:
+    result = run("explain", ztf_packet, "--weights", temporal_weights, "--bundle", "tiny-temporal-ztf")
+    assert result.exit_code == 2
+    assert "is of the kind temporal, and one of the kind stamp is needed" in result.stderr
+
+
 @pytest.mark.parametrize("survey", ["ztf", "rubin"])
 def test_the_figure(
     run: Run, tiny_weights: Path, tmp_path: Path, survey: str, ztf_packet: Path, rubin_packet: Path

@@ -37,6 +37,14 @@ def test_rubin(run: Run, tiny: Options, rubin_packet: Path) -> None:
         assert said in text
 
 
+def test_temporal_bundles_are_not_asked_about_one_packet(
+    run: Run, temporal_weights: Path, ztf_packet: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BROKER_PLUGIN_WEIGHTS", str(temporal_weights))
+    text = run("inspect", ztf_packet).stdout
+    assert "stamp-ztf/" in text and "temporal" not in text
+
+
 def test_without_classifiers_there_is_no_tensorflow(ztf_packet: Path) -> None:
     code = f"""
 import sys

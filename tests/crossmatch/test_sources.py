@@ -84,3 +84,27 @@ def test_the_brokers_fields_come_first() -> None:
 def test_fields_must_be_as_many_as_positions() -> None:
     with pytest.raises(ValueError, match="zip"):
         Sources([]).match(PLACES, fields=[None])
+
+
+def test_a_match_as_fields_of_an_alert() -> None:
+    fields = FOUND.fields()
+    assert {name: value for name, value in fields.items() if value is not None} == {
+        "allwise.looked_up": 1.0,
+        "allwise.found": 1.0,
+        "allwise.separation_arcsec": 0.5,
+        "allwise.w1_mag": 11.0,
+        "allwise.w2_mag": 10.0,
+        "allwise.w1_err_mag": 0.1,
+        "allwise.w2_err_mag": 0.1,
+    }
+    assert len(fields) == 11
+
+
+@pytest.mark.parametrize(
+    ("match", "looked_up", "found"), [(NONE, 1.0, 0.0), (unknown(NotLookedUp.TOO_SLOW), 0.0, None)]
+)
+def test_a_match_without_counterpart_as_fields(match: Match, looked_up: float, found: float | None) -> None:
+    fields = match.fields()
+    assert (fields["allwise.looked_up"], fields["allwise.found"]) == (looked_up, found)
+    assert set(fields) == set(FOUND.fields())
+    assert {fields[name] for name in fields if name not in ("allwise.looked_up", "allwise.found")} == {None}

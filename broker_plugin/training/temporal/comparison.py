@@ -174,7 +174,9 @@ def _microseconds(network: keras.Model, arrays: SequenceArrays) -> float:
     import tensorflow as tf
 
     call = tf.function(lambda inputs: network(inputs, training=False))
-    inputs = [tf.convert_to_tensor(values) for values in arrays.inputs(np.arange(_TIMED_OBJECTS))]
+    inputs = [
+        tf.convert_to_tensor(values) for values in arrays.inputs(np.resize(np.arange(len(arrays)), _TIMED_OBJECTS))
+    ]
     call(inputs)
     times = []
     for _ in range(_TIMED_CALLS):

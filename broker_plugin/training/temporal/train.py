@@ -19,7 +19,7 @@ from broker_plugin.evaluation.scores import best_temperature, scores
 from broker_plugin.models import calibrated
 from broker_plugin.tensors import LIGHT_CURVE
 from broker_plugin.tensors.metadata import features_of, missing_features
-from broker_plugin.tensors.sequences import LEAST_DETECTIONS, DetectionForm, detection_features
+from broker_plugin.tensors.sequences import LEAST_DETECTIONS, DetectionForm, detection_features, is_of_allwise
 from broker_plugin.training.architecture import fast_network
 from broker_plugin.training.architecture.temporal import averaged_temporal, seen_by, temporal_network, trunk_of
 from broker_plugin.training.dataset import Arrays, first_features, folds_by_object, standardised
@@ -367,7 +367,7 @@ def _hideable(manifest: Manifest) -> Hideable:
     stamped = [feature.source for feature in of_each].index("has_stamps")
     return Hideable(
         history=np.array([feature.source in LIGHT_CURVE for feature in manifest.features]),
-        allwise=np.array(["allwise" in feature.name or feature.name == "magnr_w1" for feature in manifest.features]),
+        allwise=np.array([is_of_allwise(feature.source) for feature in manifest.features]),
         unknown=missing_features(manifest.features),
         stamped=stamped,
         unstamped=float(features_of(np.zeros((1, len(of_each))), of_each).values[0, stamped]),
