@@ -422,6 +422,7 @@ def _looked_up(own: Sequence[NDArray[np.float32]], form: DetectionForm) -> NDArr
 
 
 def is_of_allwise(source: str) -> bool:
+    """Whether a source of features is of the AllWISE counterpart."""
     fields = DERIVED[source].fields if source in DERIVED else (source,)
     return any(field.startswith(ALLWISE) for field in fields)
 
