@@ -97,7 +97,7 @@ class TemporalFitOptions:
 
     recurrence: str = "gru"
     pretraining: int = 1500
-    iterations: int = 1600
+    iterations: int = 2400
     simulated_share: float = 0.3
     batch_size: int = 64
     pretraining_rate: float = 2e-3
@@ -110,7 +110,7 @@ class TemporalFitOptions:
     feature_dropout: float = 0.15
     metadata_dropout: float = 0.1
     history_dropout: float = 0.1
-    stamp_dropout: float = 0.5
+    stamp_dropout: float = 0.7
     sequence_dropout: float = 0.1
     allwise_dropout: float = 0.15
     edited_copies: float = 0.05
