@@ -13,8 +13,8 @@ _TITLES = {
     "test": "Test split, all labels",
     "cross_validation_trust_1_2": "Cross-validation by object, labels of trust 1 and 2",
     "cross_validation": "Cross-validation by object, all labels",
-    "simulated_with_allwise": "Simulated objects with AllWISE, 2 to 5 detections",
-    "simulated_without_allwise": "Simulated objects without AllWISE, 2 to 5 detections",
+    "simulated_with_allwise": "Simulated sequences with AllWISE, 2 to 5 detections",
+    "simulated_without_allwise": "Simulated sequences without AllWISE, 2 to 5 detections",
 }
 
 
@@ -40,8 +40,8 @@ def temporal_card(manifest: Manifest, notes: str) -> str:
         "",
         "## Scores",
         "",
-        "Each object counts once, with its last alert and all that is known by then. In the cross-validation it is"
-        " judged by the one network that has not seen it.",
+        "A real object counts once, with its last alert and all that is known by then. In the cross-validation it is"
+        " judged by the one network that has not seen it. Simulated sequences are of objects that no network has seen.",
         "",
     ]
     for key, title in _TITLES.items():
@@ -56,11 +56,12 @@ def temporal_card(manifest: Manifest, notes: str) -> str:
 def _score_lines(title: str, score: Mapping[str, Any], classes: Sequence[str]) -> list[str]:
     rows = ["|".join(["", name, *map(str, row), ""]) for name, row in zip(classes, score["confusion"], strict=True)]
     counts = score["by_detections"]
-    of = f" (the {score['by_detections_objects']} objects that have 5)" if "by_detections_objects" in score else ""
+    real = "by_detections_objects" in score
+    of = f" (the {score['by_detections_objects']} objects that have 5)" if real else ""
     return [
         f"### {title}",
         "",
-        f"{score['n']} objects: {score['accuracy']:.1%} right, balanced accuracy {score['balanced_accuracy']:.3f},"
+        f"{score['n']} {'objects' if real else 'sequences'}: {score['accuracy']:.1%} right, balanced accuracy {score['balanced_accuracy']:.3f},"
         f" negative log-likelihood {score['negative_log_likelihood']:.3f}. With "
         + ", ".join(f"{count} detections {share:.1%}" for count, share in counts.items())
         + f"{of}.",

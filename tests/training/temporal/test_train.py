@@ -87,7 +87,7 @@ def test_the_card_tells_the_scores_and_how_it_was_made(trained: tuple[Manifest, 
     card = (out / "MODEL_CARD.md").read_text()
     assert "as typed" in card
     assert f"{manifest.metrics['test']['accuracy']:.1%}" in card
-    assert "Simulated objects with AllWISE" in card
+    assert "Simulated sequences with AllWISE" in card
 
 
 def test_scores_count_each_object_once(trained: tuple[Manifest, Path]) -> None:
