@@ -136,9 +136,8 @@ class DetectionForm:
             own = RememberedDetection(
                 int(identity.alert_id or 0), float(identity.mjd or 0.0), identity.band, self._stamps_of(alert), values
             )
-            earlier = [d for d in alert.history if d.mjd < own.mjd - _SAME_EXPOSURE_DAYS]
-            earlier = earlier[-self.sequence.length :]
-            kept.append((*self._of_history(earlier), own))
+            others = [d for d in alert.history if abs(d.mjd - own.mjd) > _SAME_EXPOSURE_DAYS]
+            kept.append((*self._of_history(others[-self.sequence.length :]), own))
         return kept, problems
 
     def _of_history(self, detections: Iterable[Detection]) -> Iterator[RememberedDetection]:

@@ -61,7 +61,8 @@ def _score_lines(title: str, score: Mapping[str, Any], classes: Sequence[str]) -
     return [
         f"### {title}",
         "",
-        f"{score['n']} {'objects' if real else 'sequences'}: {score['accuracy']:.1%} right, balanced accuracy {score['balanced_accuracy']:.3f},"
+        f"{score['n']} {'objects' if real else 'sequences'}: {score['accuracy']:.1%} right,"
+        f" balanced accuracy {score['balanced_accuracy']:.3f},"
         f" negative log-likelihood {score['negative_log_likelihood']:.3f}. With "
         + ", ".join(f"{count} detections {share:.1%}" for count, share in counts.items())
         + f"{of}.",
