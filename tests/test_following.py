@@ -353,6 +353,16 @@ def test_an_update_is_answered_from_the_store(stage: Stage) -> None:
     assert record.ra is None
 
 
+def test_no_id_is_made_up_for_a_detection_whose_id_has_lost_its_digits(stage: Stage) -> None:
+    raw = packet(3)
+    later = packet(4)["candidate"]
+    raw["prv_candidates"] = [{name: later[name] for name in objects.HISTORY} | {"candid": float(later["candid"])}]
+    stage.on_alert(raw)
+    record = final(stage)
+    assert (record.status, record.detections_used, record.alert_id) == ("ok", 2, None)
+    assert record.mjd == pytest.approx(later["jd"] - 2400000.5)
+
+
 def test_an_update_is_answered_from_its_alerts(make_stage: MakeStage, expected: tuple[Any, ...]) -> None:
     stage = make_stage(None)
     [[record]] = stage.on_object_updates([ObjectUpdate(OBJECT, "ztf", packets(5))])

@@ -13,6 +13,7 @@ from broker_plugin.cli import (
     evaluate,
     explain,
     inspect,
+    objects,
     plugins,
     realism,
     schema,
@@ -29,6 +30,7 @@ main = program
 for _command in (
     classify.classify,
     inspect.inspect,
+    objects.object_,
     schema.schema,
     weights.weights,
     plugins.plugins,

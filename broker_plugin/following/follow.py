@@ -11,8 +11,9 @@ from typing import TypeVar
 from broker_plugin.alert import Alert, AlertError, Identity, Reason, Rejected
 from broker_plugin.classifiers import ObjectAnswer, TemporalClassifier
 from broker_plugin.crossmatch import NotLookedUp, Sources
+from broker_plugin.following.past import form_of_store
 from broker_plugin.following.sight import Detections, Seen, Sight
-from broker_plugin.following.updates import KIND_AND_SCALE, Fields, ReadUpdate
+from broker_plugin.following.updates import Fields, ReadUpdate, known_as
 from broker_plugin.history import (
     DamagedObjectError,
     HistoryError,
@@ -158,9 +159,7 @@ class Following:
         return self._answered(len(updates), questions, known, produced_at)
 
     def _open(self, address: str) -> ObjectStore:
-        # Keys have the survey's name in them, so that objects of several surveys stand in one store.
-        form = "+".join(sorted({form.digest for form in self._forms.values()}))
-        return open_store(address, form, self._limits)
+        return open_store(address, form_of_store(self._forms.values()), self._limits)
 
     def _answered(
         self, count: int, questions: Mapping[int, _Question], known: _Known | AlertError, produced_at: datetime
@@ -244,11 +243,7 @@ def _question(update: ReadUpdate, seen: Sequence[Seen], known: _Known | AlertErr
             kind = update.identity.object_id_kind
             named = replace(of.identity, object_id=update.key.object_id, object_id_kind=kind)
             return _Question(named, update.key, of.not_looked_up)
-    _, scale = KIND_AND_SCALE.get(update.key.survey, (None, None))
-    return _Question(
-        replace(update.identity, alert_id=newest.alert_id, mjd=newest.mjd, mjd_scale=scale, band=newest.band),
-        update.key,
-    )
+    return _Question(known_as(update.key, newest), update.key)
 
 
 def _ask(

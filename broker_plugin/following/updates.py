@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker_plugin.alert import Alert, Identity, ObjectUpdate, Reason, Rejected
-from broker_plugin.history import ObjectKey
+from broker_plugin.history import ObjectKey, RememberedDetection
 from broker_plugin.packets import PacketReader
 from broker_plugin.packets.fields import one_line
 from broker_plugin.packets.reader import digest_of
@@ -38,6 +38,21 @@ class ReadUpdate:
         """Of the object; none of its alerts is known."""
         kind, _ = KIND_AND_SCALE.get(self.key.survey, (None, None))
         return Identity(survey=self.key.survey, object_id=self.key.object_id, object_id_kind=kind)
+
+
+def known_as(key: ObjectKey, newest: RememberedDetection) -> Identity:
+    """An object of which only what is remembered is known: it is named by its newest detection."""
+    kind, scale = KIND_AND_SCALE.get(key.survey, (None, None))
+    return Identity(
+        survey=key.survey,
+        # Below zero it stands for one that is not known: see `tensors.sequences`.
+        alert_id=newest.alert_id if newest.alert_id >= 0 else None,
+        object_id=key.object_id,
+        object_id_kind=kind,
+        mjd=newest.mjd,
+        mjd_scale=scale,
+        band=newest.band,
+    )
 
 
 def read_update(update: ObjectUpdate, reader: PacketReader) -> ReadUpdate | Rejected:

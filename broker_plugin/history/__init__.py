@@ -2,7 +2,7 @@
 
 from broker_plugin.history.detection import ObjectKey, RememberedDetection
 from broker_plugin.history.limits import Limits
-from broker_plugin.history.opening import open_store
+from broker_plugin.history.opening import held_form, open_store
 from broker_plugin.history.store import DamagedObjectError, HistoryError, ObjectStore, Stats
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "ObjectStore",
     "RememberedDetection",
     "Stats",
+    "held_form",
     "open_store",
 ]

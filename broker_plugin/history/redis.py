@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 from broker_plugin.history.detection import ObjectKey, Row
 from broker_plugin.history.limits import Limits, Merged, merge
-from broker_plugin.history.store import HistoryError, ObjectStore, Stats, newer_version, other_form
+from broker_plugin.history.store import HistoryError, ObjectStore, Stats, newer_version, no_store, other_form
 
 if TYPE_CHECKING:
     import redis
@@ -180,22 +180,51 @@ class RedisStore(ObjectStore):
             return bool(self._apply(keys=[_TOTALS, _TOUCHED, _OBJECT], args=arguments))
 
     def _check(self, held: str, form: str) -> None:
-        version, _, held_form = held.partition(" ")
-        if int(version) > VERSION:
-            raise HistoryError(newer_version(self.address, int(version), VERSION))
-        if held_form != form:
-            raise HistoryError(other_form(self.address, held_form, form, f"delete its keys {PREFIX}*"))
+        known = _form_in(held, self.address)
+        if known != form:
+            raise HistoryError(other_form(self.address, known, form, f"delete its keys {PREFIX}*"))
 
     @contextmanager
     def _connected(self) -> Iterator[redis.Redis]:
-        import redis
-
         if self._closed:
             raise HistoryError(f"{self.address} is closed")
-        try:
+        with _errors_of(self.address):
             yield self._client
-        except redis.RedisError as problem:
-            raise HistoryError(f"{self.address}: {problem}") from problem
+
+
+def held_form(url: str) -> str:
+    """The form of what a database holds.  Nothing is made or changed.
+
+    Raises
+    ------
+    HistoryError
+        It holds no objects or is of a newer version, there is no answer from the server, or redis-py is not installed.
+    """
+    address = _without_password(url)
+    client = _client(url, address)
+    with _errors_of(address), client:
+        held: Any = client.get(_STORE)
+    if held is None:
+        raise HistoryError(no_store(address))
+    return _form_in(held.decode(), address)
+
+
+def _form_in(held: str, address: str) -> str:
+    """The form that the key of the store names."""
+    version, _, form = held.partition(" ")
+    if int(version) > VERSION:
+        raise HistoryError(newer_version(address, int(version), VERSION))
+    return form
+
+
+@contextmanager
+def _errors_of(address: str) -> Iterator[None]:
+    import redis
+
+    try:
+        yield
+    except redis.RedisError as problem:
+        raise HistoryError(f"{address}: {problem}") from problem
 
 
 def _client(url: str, address: str) -> redis.Redis:

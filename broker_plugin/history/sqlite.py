@@ -15,12 +15,12 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from broker_plugin.history.detection import ObjectKey, Row
 from broker_plugin.history.limits import Limits, Merged, merge
-from broker_plugin.history.store import HistoryError, ObjectStore, Stats, newer_version, other_form
+from broker_plugin.history.store import HistoryError, ObjectStore, Stats, newer_version, no_store, other_form
 
 VERSION = 1
 _APPLICATION_ID = 0x42504849  # "BPHI": tells our files from those of others
@@ -148,6 +148,22 @@ class SqliteStore(ObjectStore):
         if self._connection is not None and self._owner == os.getpid():
             self._connection.close()
             self._connection = None
+
+
+def held_form(path: Path) -> str:
+    """The form of what a file holds.  Nothing is made or changed.
+
+    Raises
+    ------
+    HistoryError
+        There is no file, it can't be opened, it holds nothing or something else, or is of a newer version.
+    """
+    if not path.exists():
+        raise HistoryError(no_store(str(path)))
+    with _errors_of(path), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True)) as db:
+        if _is_new(db, path):
+            raise HistoryError(no_store(str(path)))
+        return str(db.execute("SELECT form FROM store").fetchone()[0])
 
 
 _FIND = "SELECT number FROM object WHERE survey = ? AND object_id = ?"

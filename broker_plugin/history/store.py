@@ -154,3 +154,8 @@ def other_form(address: str, held: str, wanted: str, throw_away: str) -> str:
 def newer_version(address: str, found: int, known: int) -> str:
     """What to tell of a store that a later release of the package made."""
     return f"{address} was made by a newer broker_plugin (store version {found}; this one knows {known}): update it"
+
+
+def no_store(address: str) -> str:
+    """What to tell where a store is looked for that nobody has made."""
+    return f"{address}: there is no store of objects"

@@ -378,15 +378,22 @@ SEQUENCE: dict[str, Callable[[_Measurements], Matrix]] = {
 """Sources of the features of a detection, besides fields of the survey.  Times are in days; NaN where not known."""
 
 
-def _latest(detections: Sequence[RememberedDetection], length: int) -> list[RememberedDetection]:
-    """The latest detections, one of each exposure: that with stamps, or else the alert's own."""
+def one_of_each_exposure(detections: Iterable[RememberedDetection]) -> list[RememberedDetection]:
+    """The detections by time, one of each exposure: that with stamps, or else the alert's own.
+
+    Twice in a store is what came as an alert, and in the history of a packet that has lost digits of the alert's id.
+    """
     chosen: list[RememberedDetection] = []
     for detection in sorted(detections, key=lambda d: (d.mjd, d.alert_id)):
         if chosen and detection.mjd - chosen[-1].mjd <= _SAME_EXPOSURE_DAYS:
             chosen[-1] = max(chosen[-1], detection, key=_knows_more)
         else:
             chosen.append(detection)
-    return chosen[-length:]
+    return chosen
+
+
+def _latest(detections: Sequence[RememberedDetection], length: int) -> list[RememberedDetection]:
+    return one_of_each_exposure(detections)[-length:]
 
 
 def _knows_more(detection: RememberedDetection) -> tuple[bool, bool]:

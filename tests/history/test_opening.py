@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from broker_plugin.history import HistoryError, Limits, open_store
+from broker_plugin.history import HistoryError, Limits, held_form, open_store
 
 from .samples import FORM, SN, detection, ids
 
@@ -36,6 +36,26 @@ def test_other_addresses_are_refused_with_those_there_are(url: str) -> None:
 def test_a_form_is_short_and_printable(form: str) -> None:
     with pytest.raises(ValueError, match="1 to 128 printable characters"):
         open_store("memory:", form)
+
+
+def test_a_store_tells_its_form(tmp_path: Path) -> None:
+    url = f"sqlite:{tmp_path / 'a b#c?.db'}"
+    open_store(url, FORM).close()
+    assert held_form(url) == FORM
+
+
+def test_no_store_is_made_to_tell_its_form(tmp_path: Path) -> None:
+    with pytest.raises(HistoryError, match="there is no store of objects"):
+        held_form(str(tmp_path / "objects.db"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_file_has_no_form(tmp_path: Path) -> None:
+    path = tmp_path / "objects.db"
+    path.touch()
+    with pytest.raises(HistoryError, match="there is no store of objects"):
+        held_form(str(path))
+    assert path.stat().st_size == 0
 
 
 def test_stores_are_bounded_unless_told_otherwise() -> None:

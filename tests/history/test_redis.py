@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from broker_plugin.history import HistoryError, Limits, ObjectKey, open_store
+from broker_plugin.history import HistoryError, Limits, ObjectKey, held_form, open_store
 from broker_plugin.history.limits import Merged
 
 from . import redis_server
@@ -98,6 +98,14 @@ def test_other_keys_of_the_database_are_left_alone(redis_backend: RedisBackend) 
     assert redis_backend.client.get("mine") == b"1"
     others = [key for key in redis_backend.client.scan_iter() if not key.startswith(b"broker-plugin:history:")]
     assert others == [b"mine"]
+
+
+def test_a_database_tells_its_form_and_none_is_made(redis_backend: RedisBackend) -> None:
+    with pytest.raises(HistoryError, match="there is no store of objects"):
+        held_form(redis_backend.url)
+    assert redis_backend.client.dbsize() == 0
+    redis_backend.open().close()
+    assert held_form(redis_backend.url) == FORM
 
 
 def test_nothing_is_left_of_what_is_forgotten_or_evicted(redis_backend: RedisBackend) -> None:
