@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= ../shared/alerts
 
-.PHONY: install demo test test-slow lint types bench weights evidence designs report clean
+.PHONY: install demo test test-slow lint types bench weights recurrences evidence designs report clean
 
 install: $(VENV)/.installed
 
@@ -37,12 +37,19 @@ types: install
 bench: install
 	$(BIN)/python -m pytest benchmarks --benchmark-enable --benchmark-columns=median,iqr,ops,rounds --benchmark-sort=name
 
-# The commands that made what is in weights/: the same data and processor give the same weights, to the bit.
+# The commands that made what is in weights/: the same data and processor give the same weights, to the bit; those of
+# the stamp classifiers with the simulator as it was in commit 9456fe1.
 weights: install
 	$(BIN)/broker-plugin train stamp $(DATA)/ztf --labels $(DATA)/labels.csv --survey ztf --seed 1 \
 		--simulated 2400 --notes weights/NOTES-ztf.md --work out/stamp-ztf -o weights/stamp-ztf/0.1.0
 	$(BIN)/broker-plugin train stamp $(DATA)/rubin --labels $(DATA)/labels.csv --survey rubin --preset polar \
 		--seed 1 --simulated 2400 --iterations 600 --notes weights/NOTES-rubin.md --work out/stamp-rubin -o weights/stamp-rubin/0.1.0
+	$(BIN)/broker-plugin train temporal $(DATA)/ztf --labels $(DATA)/labels.csv --seed 1 --simulated 3000 \
+		--version 1.0.0 --notes weights/NOTES-temporal-ztf.md -o weights/temporal-ztf/1.0.0
+
+# What goes over the detections of an object, compared: docs/temporal.md; a quarter of an hour.
+recurrences: install
+	$(BIN)/broker-plugin train recurrences $(DATA)/ztf --labels $(DATA)/labels.csv -o out/recurrences
 
 # What docs/accuracy.md tells of several seeds, the published network and the entropy weight; hours.
 EVIDENCE := out/evidence
