@@ -45,7 +45,7 @@ class RecurrenceResult:
     simulated, simulated_without_allwise
         The same of simulated objects: mean over the networks.
     real_objects, simulated_objects
-        How many of them there are for each number.
+        How many of them there are, the same real ones for each number.
     """
 
     recurrence: str
@@ -145,7 +145,7 @@ def _result(prepared: PreparedSequences, members: Sequence[keras.Model], recurre
     said = held_out_predictions(prepared, members).argmax(axis=1)
     real = {}
     for count in COUNTS:
-        rows = strong & rich & about.is_last & ~about.copied_edits & (about.cut == count)
+        rows = np.flatnonzero(strong & rich & about.is_last & ~about.copied_edits & (about.cut == count))
         real[str(count)] = float(np.mean(said[rows] == about.truth[rows]))
     detections = prepared.scored.about.detections
     bare = replace(prepared.scored, features=without_allwise(prepared))
@@ -156,7 +156,7 @@ def _result(prepared: PreparedSequences, members: Sequence[keras.Model], recurre
         real=real,
         simulated=_by_count(members, prepared.scored, detections),
         simulated_without_allwise=_by_count(members, bare, detections),
-        real_objects=len(np.unique(about.objects[strong & rich])),
+        real_objects=len(rows),
         simulated_objects={str(count): int(np.sum(detections == count)) for count in COUNTS},
     )
 

@@ -305,7 +305,7 @@ def _metrics(
         rich = np.isin(about.objects, about.objects[full & (about.detections >= max(COUNTS))])
         by_detections = {}
         for count in COUNTS:
-            rows = chosen & rich & about.is_last & ~about.copied_edits & (about.cut == count)
+            rows = np.flatnonzero(chosen & rich & about.is_last & ~about.copied_edits & (about.cut == count))
             by_detections[str(count)] = float(np.mean(said[rows].argmax(axis=1) == about.truth[rows]))
         metrics[name] = scores(about.truth[full], said[full], classes) | {
             "by_detections": by_detections,
