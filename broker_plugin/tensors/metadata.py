@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,36 +153,59 @@ def source_values(alerts: Sequence[Alert], sources: Sequence[str]) -> SourceValu
 
 def features_of(raw: NDArray[np.float64], features: Sequence[FeatureSpec]) -> FeatureMatrix:
     """Features from the values of their sources, (alerts, features), NaN where missing; of one detection each."""
-    problems: dict[int, AlertError] = {}
-    values = np.zeros(raw.shape, dtype=np.float32)
+    how = _columns(tuple(features))
     missing = np.isnan(raw)
-    for index, feature in enumerate(features):
-        column = _true_and_false(raw[:, index], feature)
-        doubtful = _outside(column, feature.valid)
-        with np.errstate(over="ignore", invalid="ignore"):
-            values[:, index] = _standardised(np.where(missing[:, index], feature.fill, column), feature)
-        values[doubtful, index] = 0.0  # the mean of the training set
-        missing[:, index] |= doubtful
-        for row in np.flatnonzero(~np.isfinite(values[:, index])):
-            detail = f"{feature.source} is {column[row]:g}: beyond the range of float32"
-            problems.setdefault(int(row), AlertError(Reason.INVALID_FIELD, detail))
+    column = np.where(how.is_boolean & ~missing, np.where(raw != 0.0, how.true, how.false), raw)
+    doubtful = (column < how.lowest_valid) | (column > how.highest_valid)
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = how.standardised(np.where(missing, how.fill, column)).astype(np.float32)
+    values[doubtful] = 0.0  # the mean of the training set
+    problems: dict[int, AlertError] = {}
+    for row, index in zip(*np.nonzero(~np.isfinite(values)), strict=True):
+        detail = f"{features[index].source} is {column[row, index]:g}: beyond the range of float32"
+        problems.setdefault(int(row), AlertError(Reason.INVALID_FIELD, detail))
+    missing |= doubtful
     imputed = [()] * len(raw)  # type: list[tuple[str, ...]]
     for row in np.flatnonzero(missing.any(axis=1)):
-        imputed[row] = tuple(features[int(i)].name for i in np.flatnonzero(missing[row]))
+        imputed[row] = tuple(features[index].name for index in np.flatnonzero(missing[row]).tolist())
     return FeatureMatrix(values, imputed, problems, np.ones(len(raw), dtype=np.int64))
+
+
+class _Columns:
+    """Features side by side, so that a batch is standardised at once: one by one they cost more than the network."""
+
+    def __init__(self, features: Sequence[FeatureSpec]) -> None:
+        def of(value: Callable[[FeatureSpec], float | None], else_: float = 0.0) -> Column:
+            given = [value(feature) for feature in features]
+            return np.array([else_ if number is None else number for number in given], dtype=np.float64)
+
+        self.true, self.false = of(lambda f: f.true_value), of(lambda f: f.false_value)
+        self.is_boolean = (self.true != 1.0) | (self.false != 0.0)
+        self.lowest_valid, self.highest_valid = of(lambda f: f.valid[0], -np.inf), of(lambda f: f.valid[1], np.inf)
+        self.fill = of(lambda f: f.fill)
+        self._low, self._high = of(lambda f: f.clip[0], -np.inf), of(lambda f: f.clip[1], np.inf)
+        self._scale, self._mean, self._std = of(lambda f: f.scale), of(lambda f: f.mean), of(lambda f: f.std)
+        self._log10, self._asinh = (
+            np.flatnonzero([feature.transform == name for feature in features]) for name in ("log10", "asinh")
+        )
+
+    def standardised(self, raw: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``(transform(clip(raw)) - mean) / std``, (alerts, features)."""
+        values = np.clip(raw, self._low, self._high)
+        values[:, self._log10] = np.log10(values[:, self._log10])
+        values[:, self._asinh] = np.arcsinh(values[:, self._asinh] / self._scale[self._asinh])
+        return np.asarray((values - self._mean) / self._std)
+
+
+@lru_cache(maxsize=64)
+def _columns(features: tuple[FeatureSpec, ...]) -> _Columns:
+    return _Columns(features)
 
 
 def missing_features(features: Sequence[FeatureSpec]) -> NDArray[np.float32]:
     """The features of a packet that has none of them, (features,)."""
     missing: NDArray[np.float32] = features_of(np.full((1, len(features)), np.nan), features).values[0]
     return missing
-
-
-def _true_and_false(column: Column, feature: FeatureSpec) -> Column:
-    """A boolean source as what the bundle says that true and false are worth."""
-    if (feature.true_value, feature.false_value) == (1.0, 0.0):
-        return column
-    return np.where(np.isnan(column), column, np.where(column != 0.0, feature.true_value, feature.false_value))
 
 
 def _field_column(
@@ -230,22 +254,6 @@ def _as_number(value: object) -> float | None:
     except OverflowError:
         return None
     return None if np.isinf(number) else number
-
-
-def _outside(column: Column, bounds: tuple[float | None, float | None]) -> NDArray[np.bool_]:
-    """Which values lie beyond the bounds; NaN does not."""
-    low, high = bounds
-    return (column < (-np.inf if low is None else low)) | (column > (np.inf if high is None else high))
-
-
-def _standardised(column: Column, feature: FeatureSpec) -> Column:
-    low, high = feature.clip
-    clipped = column if (low, high) == (None, None) else np.clip(column, low, high)
-    if feature.transform == "log10":
-        clipped = np.log10(clipped)
-    elif feature.transform == "asinh":
-        clipped = np.arcsinh(clipped / feature.scale)
-    return (clipped - feature.mean) / feature.std
 
 
 def _ratio(over: Column, under: Column) -> Column:
