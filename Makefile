@@ -84,6 +84,8 @@ report: install
 	$(BIN)/broker-plugin evaluate $(DATA)/rubin --labels $(DATA)/labels.csv --split test --bundle stamp-rubin --threads 1 \
 		--other $(DATA)/ztf/packets --other $(DATA)/odd --report out/report/stamp-rubin \
 		--card-figures weights/figures/stamp-rubin-0.1.0
+	$(BIN)/broker-plugin evaluate $(DATA)/ztf --labels $(DATA)/labels.csv --split test --bundle temporal-ztf --threads 1 \
+		--against stamp-ztf --report out/report/temporal-ztf --card-figures weights/figures/temporal-ztf-1.0.0
 
 clean:
 	rm -rf $(VENV) out build dist *.egg-info

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from broker_plugin.cli.evaluate_temporal import report_on_objects, show_objects
 from broker_plugin.cli.options import weights_option
 from broker_plugin.cli.problems import Failure, UsageProblem, described, require_extra, require_paths, told_as_usage
 from broker_plugin.cli.terminal import console, loading_models, plural, printable, table
@@ -16,11 +17,12 @@ from broker_plugin.cli.terminal import console, loading_models, plural, printabl
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from broker_plugin.bundles import Bundle
     from broker_plugin.evaluation.answers import Answers
     from broker_plugin.evaluation.examples import Label
     from broker_plugin.evaluation.intervals import Interval
     from broker_plugin.evaluation.measurements import Measurements
-    from broker_plugin.models import Model
+    from broker_plugin.models import Model, TemporalModel
 
 
 @click.command(short_help="Write a report of how well a bundle does on labelled packets.")
@@ -68,6 +70,17 @@ if TYPE_CHECKING:
     "times.",
 )
 @click.option(
+    "--against",
+    metavar="NAME",
+    help="For a temporal bundle: a stamp bundle to compare it with, which is given the last alert of each object.",
+)
+@click.option(
+    "--allwise",
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="For a temporal bundle: AllWISE catalogue, made by broker-plugin crossmatch build.",
+)
+@click.option(
     "--card-figures", type=click.Path(path_type=Path), metavar="DIR", help="Write the model card's small figures here."
 )
 @weights_option
@@ -81,6 +94,8 @@ def evaluate(
     split: str,
     beta_bundles: tuple[str, ...],
     others: tuple[Path, ...],
+    against: str | None,
+    allwise: Path | None,
     card_figures: Path | None,
     weights: Path | None,
     device: str,
@@ -89,30 +104,53 @@ def evaluate(
     """Judge a bundle by labelled packets, and write a report: a page to open in a browser, figures, numbers.
 
     Needs the extra: pip install 'broker-plugin[report]'. Packets without a label are passed over; those that can't be
-    classified are counted and listed.
+    classified are counted and listed. A temporal bundle is judged by objects, each at its last alert; labels of classes
+    that it lacks are passed over.
 
     \b
     For example:
       broker-plugin evaluate packets/ --labels labels.csv --bundle stamp-ztf --split test --report out/report
+      broker-plugin evaluate packets/ --labels labels.csv --bundle temporal-ztf --against stamp-ztf --report out/objects
     """
     require_paths((*packets, labels, *others))
     _refuse_to_write_over(report)
     require_extra("a report", "report", "jinja2", "matplotlib", "sklearn")
     chosen = _labels(labels, split)
     betas = _betas(beta_bundles)
-    loaded = _load((*bundles, *betas.values()), weights, device, threads)
-    models, beta_models = loaded[: len(bundles)], loaded[len(bundles) :]
-    _require_alike(loaded)
-    arithmetic = _megaflops(models[0])
-    screen = console(stderr=True)
-    with _progress(screen) as progress:
-        all_answers = [_answers(model, packets, chosen, progress) for model in models]
-        by_title = {
-            f"beta = {beta}": _answers(model, packets, chosen, progress)
-            for beta, model in zip(betas, beta_models, strict=True)
-        }
-        measured = _write(report, card_figures, all_answers, by_title, split, others, arithmetic, progress)
+    found = _find((*bundles, *betas.values()), weights)
+    if any(bundle.manifest.kind == "temporal" for bundle in found):
+        _require_one_temporal(found, others)
+        stamp = None if against is None else _find([against], weights)[0]
+        models = _load_temporal(found[0], stamp, device, threads)
+        with _progress(console(stderr=True)) as progress:
+            objects = report_on_objects(*models, packets, chosen, split, allwise, report, card_figures, progress)
+        show_objects(console(), objects, report)
+        return
+    _refuse_temporal_options(against, allwise)
+    loaded = _load(found, device, threads)
+    measured = _report_on_alerts(
+        loaded[: len(bundles)], dict(zip(betas, loaded[len(bundles) :], strict=True)), packets, chosen, split, others,
+        report, card_figures,
+    )  # fmt: skip
     _show(console(), measured, report)
+
+
+def _report_on_alerts(
+    models: Sequence[Model],
+    beta_models: Mapping[str, Model],
+    packets: Sequence[Path],
+    labels: Mapping[int, Label],
+    split: str,
+    others: Sequence[Path],
+    report: Path,
+    card: Path | None,
+) -> Measurements:
+    _require_alike([*models, *beta_models.values()])
+    arithmetic = _megaflops(models[0])
+    with _progress(console(stderr=True)) as progress:
+        all_answers = [_answers(model, packets, labels, progress) for model in models]
+        by_title = {f"beta = {beta}": _answers(model, packets, labels, progress) for beta, model in beta_models.items()}
+        return _write(report, card, all_answers, by_title, split, others, arithmetic, progress)
 
 
 def _refuse_to_write_over(report: Path) -> None:
@@ -148,16 +186,44 @@ def _betas(given: Sequence[str]) -> dict[str, str]:
     return betas
 
 
-def _load(names: Sequence[str], weights: Path | None, device: str, threads: int | None) -> list[Model]:
+def _find(names: Sequence[str], weights: Path | None) -> list[Bundle]:
     from broker_plugin.bundles import load
 
     with told_as_usage():
-        bundles = [load(name, weights) for name in names]
+        return [load(name, weights) for name in names]
+
+
+def _load(bundles: Sequence[Bundle], device: str, threads: int | None) -> list[Model]:
     with loading_models(show=True), told_as_usage():
         from broker_plugin.models import Runtime
 
         runtime = Runtime(device, threads)
         return [runtime.load(bundle) for bundle in bundles]
+
+
+def _load_temporal(
+    bundle: Bundle, stamp: Bundle | None, device: str, threads: int | None
+) -> tuple[TemporalModel, Model | None]:
+    with loading_models(show=True), told_as_usage():
+        from broker_plugin.models import Runtime
+
+        runtime = Runtime(device, threads)
+        return runtime.load_temporal(bundle), None if stamp is None else runtime.load(stamp)
+
+
+def _require_one_temporal(bundles: Sequence[Bundle], others: Sequence[Path]) -> None:
+    """Refuse what a report on objects has no place for."""
+    label = next(bundle.manifest.label for bundle in bundles if bundle.manifest.kind == "temporal")
+    if len(bundles) > 1:
+        raise UsageProblem(f"{label} is a temporal bundle, which is judged alone: to compare it, give --against NAME")
+    if others:
+        raise UsageProblem(f"--other is for the novelty of alerts, and {label} is a temporal bundle")
+
+
+def _refuse_temporal_options(against: str | None, allwise: Path | None) -> None:
+    for option, value in (("--against", against), ("--allwise", allwise)):
+        if value is not None:
+            raise UsageProblem(f"{option} is for temporal bundles: name one with --bundle")
 
 
 def _megaflops(model: Model) -> float:

@@ -119,9 +119,10 @@ def answers_of(
     unknown = sorted({label.class_name for label in labels.values()} - set(manifest.classes))
     if unknown:
         raise ValueError(f"label {unknown[0]!r} is not a class of {manifest.label}: {', '.join(manifest.classes)}")
-    alerts, rejected = _read(paths, labels, manifest, progress)
+    reader = PacketReader(needed_fields(manifest.features), history=needs_history(manifest.features))
+    alerts, rejected = read_labelled(paths, labels, manifest.survey, reader, progress)
     if not alerts:
-        raise ValueError(_nothing_to_score(paths, labels, manifest))
+        raise ValueError(nothing_to_score(paths, labels, manifest))
     batch = make_batch(alerts, manifest)
     outputs = model.predict(batch.stamps, batch.features)
     problems = {
@@ -133,7 +134,7 @@ def answers_of(
         raise ValueError(f"no labelled packet can be classified; of the first: {problems[0]}")
     examples = Examples(alerts, [labels[_id(alert)] for alert in alerts]).where(np.isin(range(len(alerts)), good))
     numbers = {name: number for number, name in enumerate(manifest.classes)}
-    failed = [_unclassified(alerts[row].identity, problem.reason, problem.detail) for row, problem in problems.items()]
+    failed = [unclassified(alerts[row].identity, problem.reason, problem.detail) for row, problem in problems.items()]
     return Answers(
         model=model,
         examples=examples,
@@ -148,28 +149,33 @@ def answers_of(
     )
 
 
-def _read(
-    paths: Sequence[Path], labels: Mapping[int, Label], manifest: Manifest, progress: Callable[[float], None]
+def read_labelled(
+    paths: Sequence[Path],
+    labels: Mapping[int, Label],
+    survey: str,
+    reader: PacketReader,
+    progress: Callable[[float], None],
 ) -> tuple[list[Alert], list[Unclassified]]:
-    """The labelled alerts of the bundle's survey, each once, and what may have been some but can't be read."""
-    files = PacketFiles(paths, PacketReader(needed_fields(manifest.features), history=needs_history(manifest.features)))
+    """The labelled alerts of a survey, each once, and what may have been some but can't be read."""
+    files = PacketFiles(paths, reader)
     alerts: dict[int, Alert] = {}
     rejected: dict[tuple[int | None, str], Unclassified] = {}
     for packet in files:
         progress(files.done_bytes / max(files.total_bytes, 1))
         identity = packet.identity
         may_be_labelled = identity.alert_id is None or identity.alert_id in labels
-        if not may_be_labelled or identity.survey not in (None, manifest.survey):
+        if not may_be_labelled or identity.survey not in (None, survey):
             continue
         if isinstance(packet, Alert):
             alerts.setdefault(_id(packet), packet)
         elif packet.reason is not Reason.UNSUPPORTED_SURVEY:
-            one = _unclassified(identity, packet.reason, packet.detail)
+            one = unclassified(identity, packet.reason, packet.detail)
             rejected[one.alert_id, one.source] = one
     return list(alerts.values()), [one for one in rejected.values() if one.alert_id not in alerts]
 
 
-def _nothing_to_score(paths: Sequence[Path], labels: Mapping[int, Label], manifest: Manifest) -> str:
+def nothing_to_score(paths: Sequence[Path], labels: Mapping[int, Label], manifest: Manifest) -> str:
+    """Why no labelled packet was found that a bundle is for."""
     surveys = labelled_surveys(paths, labels)
     found = " and ".join(f"{count:,} of {survey}" for survey, count in sorted(surveys.items())) or "none"
     return f"{manifest.label} is for {manifest.survey} alerts; labelled packets that can be read: {found}"
@@ -180,5 +186,6 @@ def _id(alert: Alert) -> int:
     return cast(int, alert.identity.alert_id)
 
 
-def _unclassified(identity: Identity, reason: Reason, detail: str) -> Unclassified:
+def unclassified(identity: Identity, reason: Reason, detail: str) -> Unclassified:
+    """A packet that has no answer, for this reason."""
     return Unclassified(identity.alert_id, identity.source or "", reason.value, detail)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from broker_plugin.evaluation.ablation import (
     Ablated,
@@ -27,7 +29,7 @@ from broker_plugin.evaluation.relevance import Relevance, relevance
 from broker_plugin.evaluation.robustness import Turned, turn
 from broker_plugin.evaluation.roc import Roc, roc
 from broker_plugin.evaluation.summary import TRANSIENT, Confusion, Summary, confusion, summary
-from broker_plugin.evaluation.timing import BatchTime, processor, time_batches
+from broker_plugin.evaluation.timing import Timing, time_batches
 
 _MISTAKES = 12
 
@@ -60,15 +62,10 @@ class Mistake:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """What an answer costs, and where that was measured."""
+class Cost(Timing):
+    """What an answer costs: the network alone, on tensors that are ready."""
 
     megaflops_per_alert: float
-    times: tuple[BatchTime, ...]
-    processor: str
-    device: str
-    threads: str
-    tensorflow: str
 
 
 @dataclass(frozen=True)
@@ -123,7 +120,7 @@ class Measurements:
 
     def to_json(self) -> dict[str, Any]:
         """As plain types."""
-        plain: dict[str, Any] = _plain(asdict(self))
+        plain: dict[str, Any] = as_plain(asdict(self))
         return plain
 
 
@@ -154,7 +151,7 @@ def measure(
     answers = all_answers[0]
     manifest, tensors = answers.manifest, (answers.stamps, answers.features)
     single, grouped = single_features(manifest), groups(manifest)
-    steps = _Steps(6 + 2 * len(single) + len(grouped), progress)
+    steps = Steps(6 + 2 * len(single) + len(grouped), progress)
 
     steps.next("scores")
     summaries = tuple(summary(each) for each in all_answers)
@@ -205,13 +202,14 @@ def measure(
     )
 
 
-class _Steps:
-    """Counts what is done."""
+class Steps:
+    """Counts what is done, and tells it."""
 
     def __init__(self, total: int, progress: Progress) -> None:
         self._done, self._total, self._progress = 0, total, progress
 
     def next(self, text: str) -> None:
+        """Begin another."""
         self._done += 1
         self._progress(min(self._done, self._total), self._total, text)
 
@@ -256,28 +254,11 @@ def _spread(summaries: Sequence[Summary]) -> dict[str, Spread]:
 
 
 def _cost(answers: Answers, megaflops_per_alert: float) -> Cost:
-    import tensorflow as tf
+    def ready(rows: NDArray[np.int64]) -> Callable[[], object]:
+        return partial(answers.predict, answers.stamps[rows], answers.features[rows])
 
-    threads = tf.config.threading.get_intra_op_parallelism_threads()
-    return Cost(
-        megaflops_per_alert=megaflops_per_alert,
-        times=tuple(time_batches(answers.predict, answers.stamps, answers.features)),
-        processor=_hardware(answers.model.device),
-        device=answers.model.device,
-        threads=str(threads) if threads else "all",
-        tensorflow=tf.__version__,
-    )
-
-
-def _hardware(device: str) -> str:
-    """The name of the GPU or processor that TensorFlow calls ``/GPU:1`` or ``/CPU:0``."""
-    import tensorflow as tf
-
-    kind, _, number = device.strip("/").partition(":")
-    if kind == "CPU":
-        return processor()
-    details = tf.config.experimental.get_device_details(tf.config.list_physical_devices(kind)[int(number)])
-    return str(details.get("device_name", device))
+    timing = time_batches(ready, len(answers.truth), answers.model.device)
+    return Cost(**vars(timing), megaflops_per_alert=megaflops_per_alert)
 
 
 def _mistakes(answers: Answers) -> list[Mistake]:
@@ -304,14 +285,14 @@ def _mistakes(answers: Answers) -> list[Mistake]:
     return list(found.values())
 
 
-def _plain(value: Any) -> Any:
+def as_plain(value: Any) -> Any:
     """Arrays as lists, and what is not a number as None, which JSON has."""
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): as_plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
+        return [as_plain(each) for each in value]
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return value

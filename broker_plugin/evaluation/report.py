@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from broker_plugin._version import __version__
 from broker_plugin.evaluation.ablation import SHUFFLES
 from broker_plugin.evaluation.answers import Answers
 from broker_plugin.evaluation.calibration import BINS
@@ -31,15 +28,11 @@ from broker_plugin.evaluation.figures.quality import (
 )
 from broker_plugin.evaluation.figures.sky import sky_figure
 from broker_plugin.evaluation.figures.stamps import mistakes_figure
-from broker_plugin.evaluation.figures.style import save
+from broker_plugin.evaluation.figures.style import CARD_DPI, save
 from broker_plugin.evaluation.measurements import Measurements
+from broker_plugin.evaluation.page import NUMBERS, PAGE, css_widths, rendered
 from broker_plugin.evaluation.robustness import ANGLES
 from broker_plugin.evaluation.roc import FALSE_POSITIVE_RATE
-
-PAGE = "index.html"
-NUMBERS = "numbers.json"
-_CARD_DPI = 90
-_CSS_PIXELS_PER_INCH = 80
 
 
 def write_report(out: Path, measured: Measurements, answers: Answers, by_title: Mapping[str, Answers]) -> None:
@@ -62,8 +55,7 @@ def write_report(out: Path, measured: Measurements, answers: Answers, by_title: 
     for name, figure in figures.items():
         save(figure, out / f"{name}.png")
     (out / NUMBERS).write_text(json.dumps(measured.to_json(), indent=1) + "\n", encoding="utf-8")
-    widths = {name: round(_CSS_PIXELS_PER_INCH * figure.get_figwidth()) for name, figure in figures.items()}
-    (out / PAGE).write_text(_page(measured, widths), encoding="utf-8")
+    (out / PAGE).write_text(_page(measured, css_widths(figures)), encoding="utf-8")
 
 
 def card_figures(out: Path, measured: Measurements) -> None:
@@ -81,7 +73,7 @@ def card_figures(out: Path, measured: Measurements) -> None:
     if measured.roc is not None:
         figures["roc"] = roc_figure(measured.roc)
     for name, figure in figures.items():
-        save(figure, out / f"{name}.png", _CARD_DPI)
+        save(figure, out / f"{name}.png", CARD_DPI)
 
 
 def _figures(measured: Measurements, answers: Answers, by_title: Mapping[str, Answers]) -> dict[str, Figure]:
@@ -111,18 +103,10 @@ def _figures(measured: Measurements, answers: Answers, by_title: Mapping[str, An
 
 def _page(measured: Measurements, widths: Mapping[str, int]) -> str:
     """The page, with the figures of these names and widths."""
-    environment = Environment(
-        loader=PackageLoader("broker_plugin.evaluation"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html.j2").render(
+    return rendered(
+        "report.html.j2",
         m=measured,
         figures=widths,
-        made=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
-        version=__version__,
         shuffles=SHUFFLES,
         bins=BINS,
         angles=ANGLES,

@@ -121,11 +121,18 @@ def _true_positive_rate(answers: Answers) -> Interval | None:
 def confusion(all_answers: Sequence[Answers]) -> Confusion:
     """The matrices of bundles of equal classes."""
     classes = all_answers[0].classes
-    counts = []
-    for answers in all_answers:
-        matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
-        np.add.at(matrix, (answers.truth, answers.said), 1)
-        counts.append(matrix)
+    return confusion_of(classes, [confusion_counts(each.truth, each.said, len(classes)) for each in all_answers])
+
+
+def confusion_counts(truth: NDArray[np.int64], said: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
+    """How many of each true class (rows) were said to be of each."""
+    matrix = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(matrix, (truth, said), 1)
+    return matrix
+
+
+def confusion_of(classes: tuple[str, ...], counts: Sequence[NDArray[np.int64]]) -> Confusion:
+    """The same from counts, one matrix for each bundle."""
     with np.errstate(invalid="ignore"):
         shares = np.stack([matrix / matrix.sum(axis=1, keepdims=True) for matrix in counts])
     return Confusion(classes, counts[0], shares.mean(axis=0), shares.std(axis=0), len(counts))

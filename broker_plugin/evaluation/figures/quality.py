@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -24,6 +25,14 @@ def confusion_figure(matrix: Confusion) -> Figure:
     classes = len(matrix.classes)
     figure = new_figure(1.15 * classes + 1.2, 1.0 * classes + 0.9)
     axes = figure.add_subplot()
+    draw_confusion(axes, matrix)
+    axes.set_xlabel("said", fontsize=12)
+    axes.set_ylabel("true", fontsize=12)
+    return figure
+
+
+def draw_confusion(axes: Axes, matrix: Confusion, font_size: float = 11) -> None:
+    """The matrix itself."""
     axes.imshow(np.nan_to_num(matrix.mean), cmap="Blues", vmin=0.0, vmax=1.0)
     for row, column in np.ndindex(matrix.counts.shape):
         mean, count = matrix.mean[row, column], matrix.counts[row, column]
@@ -34,15 +43,12 @@ def confusion_figure(matrix: Confusion) -> Figure:
         else:
             text = f"{mean:.2f}\n({count})"
         colour = "white" if mean > 0.55 else "black"
-        axes.text(column, row, text, ha="center", va="center", fontsize=11, color=colour)
-    totals = matrix.counts.sum(axis=1)
-    axes.set_xticks(range(classes), matrix.classes, fontsize=11)
-    axes.set_yticks(range(classes), [f"{n}\n({t})" for n, t in zip(matrix.classes, totals, strict=True)], fontsize=11)
+        axes.text(column, row, text, ha="center", va="center", fontsize=font_size, color=colour)
+    places, totals = range(len(matrix.classes)), matrix.counts.sum(axis=1)
+    axes.set_xticks(places, matrix.classes, fontsize=font_size)
+    axes.set_yticks(places, [f"{n}\n({t})" for n, t in zip(matrix.classes, totals, strict=True)], fontsize=font_size)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("said", fontsize=12)
-    axes.set_ylabel("true", fontsize=12)
-    return figure
 
 
 def roc_figure(curve: Roc) -> Figure:
@@ -100,7 +106,7 @@ def reliability_figure(measured: Calibration) -> Figure:
     axes.set_xlim(low, 1.01)
     axes.set_ylim(low, 1.03)
     axes.set_xlabel(f"highest probability, mean of {len(count)} bins of equal count", fontsize=11)
-    axes.set_ylabel("share of alerts that are right", fontsize=11)
+    axes.set_ylabel("share that is right", fontsize=11)
     plain(axes, grid="both")
     return figure
 

@@ -13,6 +13,8 @@ _CLASS_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#7f7f7f", "#e69f0
 
 MAIN, OTHER, GRID = "#1f6f8b", "#b8c4d0", "#e3e7eb"
 DPI = 130
+CARD_DPI = 90
+"""Of the small figures of a model card."""
 
 
 def new_figure(width_inches: float, height_inches: float) -> Figure:
