@@ -167,8 +167,12 @@ def test_a_hidden_counterpart_is_one_that_nobody_has_looked_for() -> None:
     assert (inputs[3][:, 1] != -1.5).all()
 
 
-def test_the_average_of_networks_is_the_mean_of_what_they_say() -> None:
-    networks, given = [build(), build()], arrays(8)
+@pytest.mark.parametrize("recurrence", RECURRENCES)
+def test_the_average_of_networks_is_the_mean_of_what_they_say(recurrence: str) -> None:
+    networks, given = [build(recurrence) for _ in range(3)], arrays(8)
+    for number, network in enumerate(networks):  # with biases, which an untrained network has not
+        rng = np.random.default_rng(number)
+        network.set_weights([w + rng.normal(0.0, 0.2, w.shape) for w in network.get_weights()])
     mean = np.mean([predict_sequences(network, given) for network in networks], axis=0)
     np.testing.assert_allclose(predict_sequences(averaged_temporal(networks), given), mean, atol=1e-6)
 
