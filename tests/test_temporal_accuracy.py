@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,14 @@ def test_more_detections_are_better(stage: Stage, shared_alerts: Path) -> None:
         records = [record for [record] in stage.on_object_updates(updates)]
         right[count] = np.mean([record.class_name == name for record, name in zip(records, truth, strict=True)])
     assert right[5] > right[2]
+
+
+def test_the_answer_is_the_same_alone_and_in_a_batch(stage: Stage, shared_alerts: Path) -> None:
+    packets = islice(PacketFiles([shared_alerts / "ztf" / "test.avro"], stage.reader), 150)
+    updates = [ObjectUpdate(f"alone-{number}", "ztf", [alert]) for number, alert in enumerate(packets)]
+    together = [record.classifications for [record] in stage.on_object_updates(updates)]
+    alone = [stage.on_object_updates([update])[0][0].classifications for update in updates]
+    assert alone == together
 
 
 @pytest.mark.slow
