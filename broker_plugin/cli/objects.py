@@ -154,7 +154,7 @@ def _show(past: Past, screen: Console) -> None:
     if text := past.counterpart_text():
         screen.print(f"{text}\n")
     for label, records in (past.courses or {}).items():
-        _show_course(label, records, screen)
+        _show_course(label, records, len(past.sightings), screen)
 
 
 def _show_sightings(past: Past, screen: Console) -> None:
@@ -210,7 +210,7 @@ def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def _show_course(label: str, records: Sequence[ClassificationRecord], screen: Console) -> None:
+def _show_course(label: str, records: Sequence[ClassificationRecord], known: int, screen: Console) -> None:
     from rich.text import Text
 
     screen.print(Text(label, style="bold"))
@@ -222,12 +222,12 @@ def _show_course(label: str, records: Sequence[ClassificationRecord], screen: Co
     novelty = ["novelty"] if any(record.novelty is not None for record in records) else []
     rows = table(*numbers, *classes, *novelty, right=(*numbers, *novelty))
     blocks = can_draw(screen)
-    for known, record in enumerate(records, 2):
+    for count, record in enumerate(records, known - len(records) + 1):
         if record.reason is not None:
-            rows.add_row(str(known), "", "", Text(printable(f"{record.status}: {record.reason}"), style="red"))
+            rows.add_row(str(count), "", "", Text(printable(f"{record.status}: {record.reason}"), style="red"))
             continue
         rows.add_row(
-            str(known),
+            str(count),
             str(record.detections_used),
             str(record.stamps_used),
             *(_probability(record, item.class_name, item.probability, blocks) for item in record.classifications),

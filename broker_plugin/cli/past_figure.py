@@ -108,7 +108,8 @@ def _draw_course(
     axes: Axes, label: str, records: Sequence[ClassificationRecord], sightings: Sequence[Sighting]
 ) -> None:
     """Probabilities against the time of the newest of the detections that they were made of."""
-    mjd = np.array([seen.mjd for seen in sightings[1:]])
+    before = len(sightings) - len(records)  # detections before anything could be said
+    mjd = np.array([seen.mjd for seen in sightings[before:]])
     names = list(dict.fromkeys(item.class_name for record in records for item in record.classifications))
     for number, name in enumerate(names):
         values = [_probability(record, name) for record in records]
@@ -120,15 +121,15 @@ def _draw_course(
     plain(axes, grid="y")
     if names:
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=10)
-    _mark_numbers(axes, mjd)
+    _mark_numbers(axes, mjd, before + 1)
 
 
 def _probability(record: ClassificationRecord, class_name: str) -> float:
     return next((item.probability for item in record.classifications if item.class_name == class_name), float("nan"))
 
 
-def _mark_numbers(axes: Axes, mjd: NDArray[np.float64]) -> None:
-    """How many detections were known, above the panel; numbers that would touch are drawn together."""
+def _mark_numbers(axes: Axes, mjd: NDArray[np.float64], known: int) -> None:
+    """How many detections were known, ``known`` at the first, above the panel; numbers that would touch are one."""
     low, high = axes.get_xlim()
     groups: list[list[int]] = []
     for index, time in enumerate(mjd):
@@ -137,7 +138,7 @@ def _mark_numbers(axes: Axes, mjd: NDArray[np.float64]) -> None:
         else:
             groups.append([index])
     for group in groups:
-        first, last = group[0] + 2, group[-1] + 2
+        first, last = group[0] + known, group[-1] + known
         axes.text(
             float(np.mean(mjd[group])),
             1.02,

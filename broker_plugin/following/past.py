@@ -9,7 +9,12 @@ from broker_plugin.classifiers import TemporalClassifier
 from broker_plugin.following.updates import known_as
 from broker_plugin.history import ObjectKey, ObjectStore, RememberedDetection, held_form, open_store
 from broker_plugin.records.record import ClassificationRecord
-from broker_plugin.tensors.sequences import LEAST_DETECTIONS, DetectionForm, one_of_each_exposure
+from broker_plugin.tensors.sequences import (
+    LEAST_DETECTIONS,
+    DetectionForm,
+    is_from_packet,
+    one_of_each_exposure,
+)
 
 _BETWEEN = "+"
 
@@ -35,7 +40,7 @@ def open_filled(address: str, form: DetectionForm) -> ObjectStore:
 def course(
     classifier: TemporalClassifier, key: ObjectKey, detections: Sequence[RememberedDetection], produced_at: datetime
 ) -> list[ClassificationRecord]:
-    """What would have been said of an object by its two earliest detections, its three earliest, and so on.
+    """What would have been said of an object as its detections came, each with all that were before it.
 
     Parameters
     ----------
@@ -45,10 +50,12 @@ def course(
     Returns
     -------
     list of ClassificationRecord
-        One for each exposure but the first, in the order of time, with the detection's id, time and band.
+        One for each exposure from the first on of which there is a packet, and from the second on at the earliest; in
+        the order of time, with the detection's id, time and band.
     """
     ordered = one_of_each_exposure(detections)
-    known = [ordered[:count] for count in range(LEAST_DETECTIONS, len(ordered) + 1)]
+    first = next((place for place, detection in enumerate(ordered, 1) if is_from_packet(detection)), len(ordered))
+    known = [ordered[:count] for count in range(max(first, LEAST_DETECTIONS), len(ordered) + 1)]
     return [
         classifier.record(known_as(key, earliest[-1]), answer, None, produced_at)
         for earliest, answer in zip(known, classifier.answers(known), strict=True)

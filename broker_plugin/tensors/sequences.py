@@ -397,10 +397,11 @@ def _latest(detections: Sequence[RememberedDetection], length: int) -> list[Reme
 
 
 def _knows_more(detection: RememberedDetection) -> tuple[bool, bool]:
-    return detection.stamps is not None, _is_from_packet(detection)
+    return detection.stamps is not None, is_from_packet(detection)
 
 
-def _is_from_packet(detection: RememberedDetection) -> bool:
+def is_from_packet(detection: RememberedDetection) -> bool:
+    """Whether a detection is an alert's own, and not one of another's history."""
     return bool(detection.values[0] == 1.0)
 
 
@@ -416,7 +417,7 @@ def _of_latest_alert(detections: Sequence[RememberedDetection], form: DetectionF
 
 def _of_alerts(detections: Sequence[RememberedDetection]) -> list[NDArray[np.float32]]:
     """The values of an object's alerts, earliest first."""
-    return [detection.values for detection in detections if _is_from_packet(detection)]
+    return [detection.values for detection in detections if is_from_packet(detection)]
 
 
 def _looked_up(own: Sequence[NDArray[np.float32]], form: DetectionForm) -> NDArray[np.float32] | None:
