@@ -23,6 +23,7 @@ from broker_plugin.simulation import simulate_packets
 from broker_plugin.stage import Stage, load_stage
 
 from . import objects, temporal_bundle
+from .history import redis_server
 from .objects import OBJECT, packet, packets
 
 MakeStage = Callable[..., Stage]
@@ -308,6 +309,17 @@ def test_any_order_division_and_repetition_end_alike(
 
 
 _numbers = itertools.count()
+
+
+def test_objects_in_redis_end_alike(
+    make_stage: MakeStage, expected: tuple[Any, ...], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with redis_server.running(tmp_path_factory.mktemp("redis")) as port:
+        stage = make_stage(f"redis://127.0.0.1:{port}/0")
+        for alert in reversed(ARRIVALS):
+            stage.on_alert(alert, follow=True)
+        assert said(final(stage)) == expected
+        stage.close()
 
 
 def test_a_late_detection_takes_its_place(stage: Stage, expected: tuple[Any, ...]) -> None:
