@@ -20,7 +20,7 @@ from broker_plugin.training.temporal.train import (
     PreparedSequences,
     fit_members,
     held_out_predictions,
-    judged,
+    right_by_detections,
     strongly_labelled,
     without_allwise,
 )
@@ -139,14 +139,8 @@ def write_figure(results: Sequence[RecurrenceResult], path: Path) -> None:
 
 
 def _result(prepared: PreparedSequences, members: Sequence[keras.Model], recurrence: str) -> RecurrenceResult:
-    about = prepared.real.about
-    strong = strongly_labelled(prepared) & (prepared.folds != NOT_LEARNED)
-    rich = np.isin(about.objects, about.objects[strong & judged(about) & (about.detections >= max(COUNTS))])
-    said = held_out_predictions(prepared, members).argmax(axis=1)
-    real = {}
-    for count in COUNTS:
-        rows = np.flatnonzero(strong & rich & about.is_last & ~about.copied_edits & (about.cut == count))
-        real[str(count)] = float(np.mean(said[rows] == about.truth[rows]))
+    learned = strongly_labelled(prepared) & (prepared.folds != NOT_LEARNED)
+    real, real_objects = right_by_detections(prepared.real.about, held_out_predictions(prepared, members), learned)
     detections = prepared.scored.about.detections
     bare = replace(prepared.scored, features=without_allwise(prepared))
     return RecurrenceResult(
@@ -156,7 +150,7 @@ def _result(prepared: PreparedSequences, members: Sequence[keras.Model], recurre
         real=real,
         simulated=_by_count(members, prepared.scored, detections),
         simulated_without_allwise=_by_count(members, bare, detections),
-        real_objects=len(rows),
+        real_objects=real_objects,
         simulated_objects={str(count): int(np.sum(detections == count)) for count in COUNTS},
     )
 

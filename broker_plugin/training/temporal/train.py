@@ -301,17 +301,26 @@ def _metrics(
         full = chosen & judged(about) & (about.cut == ALL)
         if not full.any():
             continue
-        # The objects that have as many detections as the most that are asked for: the same ones for each number.
-        rich = np.isin(about.objects, about.objects[full & (about.detections >= max(COUNTS))])
-        by_detections = {}
-        for count in COUNTS:
-            rows = np.flatnonzero(chosen & rich & about.is_last & ~about.copied_edits & (about.cut == count))
-            by_detections[str(count)] = float(np.mean(said[rows].argmax(axis=1) == about.truth[rows]))
+        by_detections, objects = right_by_detections(about, said, chosen)
         metrics[name] = scores(about.truth[full], said[full], classes) | {
             "by_detections": by_detections,
-            "by_detections_objects": len(np.unique(about.objects[chosen & rich])),
+            "by_detections_objects": objects,
         }
     return metrics
+
+
+def right_by_detections(
+    about: SequenceExamples, said: NDArray[np.float64], chosen: NDArray[np.bool_]
+) -> tuple[dict[str, float], int]:
+    """Share of right answers about the same objects with so many detections (`COUNTS`), and how many objects these are.
+
+    They are those of the chosen that have as many detections as the most that are asked for.
+    """
+    rich = np.isin(about.objects, about.objects[chosen & judged(about) & (about.detections >= max(COUNTS))])
+    last = chosen & rich & about.is_last & ~about.copied_edits
+    right = said.argmax(axis=1) == about.truth
+    shares = {str(count): float(right[last & (about.cut == count)].mean()) for count in COUNTS}
+    return shares, int((last & (about.cut == max(COUNTS))).sum())
 
 
 def _metrics_of_simulated(said: NDArray[np.float64], about: SequenceExamples, classes: Sequence[str]) -> dict[str, Any]:
